@@ -1,0 +1,436 @@
+"""The audit itself, and its result: the one thing that is written out, compared and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+import psycopg
+
+from auditor import __version__
+from auditor.catalog.infer import complete, configured_predicates
+from auditor.catalog.model import Catalog, Server, Statement
+from auditor.catalog.read import read_catalog
+from auditor.check import Finding, NotChecked, Object, Severity
+from auditor.config import Ignore, Settings
+from auditor.connection import Session, Target
+from auditor.errors import CannotConnectError, ConfigError, UsageError
+from auditor.plan import Plan, Scope, plan
+from auditor.registry import Check, load, matching, selected
+from auditor.text import one_line
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """What made the report."""
+
+    name: str = "pg-integrity-auditor"
+    version: str = __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """When and how. Times are ISO 8601 in UTC."""
+
+    id: str
+    started_at: str
+    finished_at: str
+    depth: str
+    status: str  # complete, incomplete
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """What was audited."""
+
+    host: str
+    port: int
+    name: str
+    user: str
+    server_version: str
+    system_identifier: str | None
+    is_standby: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Counts. Findings that are known or suppressed count as suppressed only."""
+
+    error: int
+    warning: int
+    info: int
+    suppressed: int
+    probes: int
+    not_checked: int
+    rows_examined: int
+
+    @property
+    def line(self) -> str:
+        """The last line of every run, as the contract has it."""
+
+        def some(count: int, noun: str) -> str:
+            return f"{count} {noun}{'' if count == 1 else 's'}"
+
+        return (
+            f"{some(self.error + self.warning + self.info, 'finding')} ({some(self.error, 'error')},"
+            f" {some(self.warning, 'warning')}, {some(self.info, 'info')}), {self.suppressed} suppressed,"
+            f" {some(self.probes, 'probe')}, {self.not_checked} not checked"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What became of one check on one object."""
+
+    check: str
+    object: Object
+    outcome: str  # passed, failed, not_checked, skipped
+    reason: str | None = None
+    rows_examined: int | None = None
+    seconds: float | None = None
+    strategy: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A finished audit. `notes` are sentences about the run itself that the reader should know."""
+
+    tool: Tool
+    run: Run
+    database: Database
+    summary: Summary
+    findings: tuple[Finding, ...]
+    coverage: tuple[Coverage, ...]
+    notes: tuple[str, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+
+    @property
+    def open_findings(self) -> tuple[Finding, ...]:
+        """Those that are neither known nor suppressed."""
+        return tuple(finding for finding in self.findings if finding.status == "new")
+
+    def exit_code(self, fail_on: str, *, allow_incomplete: bool) -> int:
+        """1 with a finding at or above `fail_on`, else 4 when something was not checked, else 0."""
+        if fail_on != "never":
+            worst = Severity(fail_on).rank
+            if any(finding.severity.rank <= worst for finding in self.open_findings):
+                return 1
+        return 4 if self.run.status == "incomplete" and not allow_incomplete else 0
+
+
+def fingerprint(finding: Finding) -> str:
+    """A name for the defect that survives dumps, restores and new rows: no oid, no count, no value goes in."""
+    subject = finding.object
+    parts = [finding.check, subject.kind, subject.schema, subject.table, subject.name, list(subject.columns)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+
+def open_catalog(session: Session) -> Catalog:
+    """The catalog of the session's database, read in one transaction."""
+    with session.transaction() as fetch:
+        return read_catalog(fetch, major=session.version_num // 10000, host=session.host, port=session.port)
+
+
+@dataclass
+class Auditor:
+    """One audit: `run` does it. `report` hears of progress."""
+
+    settings: Settings
+    target: Target
+    statements: tuple[Statement, ...] = ()
+    report: Callable[[Any], None] = lambda _: None
+    known: frozenset[str] = frozenset()  # fingerprints of a baseline
+    _findings: list[Finding] = field(default_factory=list)
+    _coverage: list[Coverage] = field(default_factory=list)
+
+    def run(self) -> Audit:
+        """Connects, reads, checks. Raises AuditorError when it could not begin; later failures are in the coverage."""
+        started = datetime.now(UTC)
+        options = self.settings.audit
+        checks = selected(load(), options.select, options.ignore)
+        _validate_ignores(self.settings.ignore, load())
+        with Session(self.target) as session:
+            catalog = complete(open_catalog(session), self.settings, self.statements)
+            _validate_predicates(session, catalog)
+        scope = Scope(options.schemas, options.exclude_schemas, options.tables, options.exclude_tables)
+        if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
+            raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
+        made = plan(catalog, checks, options.depth, scope.holds)
+        rows = self._execute(made)
+        self._static(made)
+        findings, notes = self._judged(_ranked(_once(self._findings, checks)))
+        return self._result(catalog.server, started, findings, len(made.tasks), rows, notes + _notes(catalog))
+
+    def _execute(self, made: Plan) -> int:
+        """Asks the rows; returns how many were examined."""
+        if not made.tasks:
+            return 0
+        from auditor.probe.textbook import Samples
+        from auditor.run import Failure, Runner
+
+        options = self.settings.audit
+        runner = Runner(self.target, options.jobs, Samples(options.samples, options.deny), self.report)
+        examined = 0
+        for task, result in zip(made.tasks, runner.run(made.tasks), strict=True):
+            if isinstance(result, Failure):
+                for check, ask in task.asks:
+                    made.not_checked.append((check, NotChecked(ask.subject, result.reason, result.detail)))
+                    if ask.unread is not None:
+                        made.findings.append((check, ask.unread))
+                continue
+            examined += result.examined
+            evidence = result.evidence
+            for check, ask in task.asks:
+                finding = ask.verdict(result)
+                if finding is not None:
+                    self._findings.append(_named(finding.but(evidence=finding.evidence or evidence), check))
+                self._coverage.append(
+                    Coverage(
+                        check.id,
+                        ask.subject,
+                        "failed" if finding else "passed",
+                        rows_examined=result.examined,
+                        seconds=evidence.seconds,
+                        strategy=evidence.strategy,
+                    )
+                )
+        return examined
+
+    def _static(self, made: Plan) -> None:
+        for check, finding in made.findings:
+            self._findings.append(_named(finding, check))
+            self._coverage.append(Coverage(check.id, finding.object, "failed"))
+        for check, clean in made.clean:
+            self._coverage.append(Coverage(check.id, clean.subject, "passed"))
+        for check, ask in made.skipped:
+            if ask.unread is not None:
+                self._findings.append(_named(ask.unread, check))
+                self._coverage.append(Coverage(check.id, ask.subject, "failed"))
+            else:
+                self._coverage.append(Coverage(check.id, ask.subject, "skipped", detail=f"asked at depth {ask.depth}"))
+        for check, left in made.not_checked:
+            self._coverage.append(Coverage(check.id, left.subject, "not_checked", left.reason, detail=left.detail))
+
+    def _judged(self, findings: list[Finding]) -> tuple[tuple[Finding, ...], tuple[str, ...]]:
+        """Each finding with its status, and what is to be said about entries that ignore nothing or no longer."""
+        today = datetime.now(UTC).date()
+        used: set[int] = set()
+        judged = []
+        for finding in findings:
+            status = "known" if finding.fingerprint in self.known else "new"
+            for number, entry in enumerate(self.settings.ignore):
+                if _ignored(entry, finding):
+                    used.add(number)
+                    if entry.until is None or entry.until >= today:
+                        status = "suppressed"
+            judged.append(finding.but(status=status))
+        notes = tuple(
+            _said(entry, number in used, today)
+            for number, entry in enumerate(self.settings.ignore)
+            if number not in used or (entry.until is not None and entry.until < today)
+        )
+        return tuple(judged), notes
+
+    def _result(
+        self,
+        server: Server,
+        started: datetime,
+        findings: tuple[Finding, ...],
+        probes: int,
+        rows: int,
+        notes: tuple[str, ...],
+    ) -> Audit:
+        left = sum(entry.outcome == "not_checked" for entry in self._coverage)
+        shown = [finding for finding in findings if finding.status == "new"]
+        count = {severity: sum(finding.severity is severity for finding in shown) for severity in Severity}
+        return Audit(
+            tool=Tool(),
+            run=Run(
+                id=str(uuid.uuid4()),
+                started_at=started.isoformat(timespec="milliseconds"),
+                finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                depth=self.settings.audit.depth.value,
+                status="incomplete" if left else "complete",
+                options=self.settings.audit.model_dump(mode="json"),
+            ),
+            database=Database(
+                server.host,
+                server.port,
+                server.database,
+                server.user,
+                server.version,
+                server.system_identifier,
+                server.is_standby,
+            ),
+            summary=Summary(
+                count[Severity.ERROR],
+                count[Severity.WARNING],
+                count[Severity.INFO],
+                len(findings) - len(shown),
+                probes,
+                left,
+                rows,
+            ),
+            findings=findings,
+            coverage=tuple(sorted(self._coverage, key=_coverage_order)),
+            notes=notes,
+        )
+
+
+def _coverage_order(entry: Coverage) -> tuple[Any, ...]:
+    subject = entry.object
+    return (entry.check, subject.schema, subject.table, subject.name, subject.columns, subject.kind, entry.outcome)
+
+
+def _named(finding: Finding, check: Check) -> Finding:
+    named = finding.but(check=check.id)
+    return named.but(fingerprint=fingerprint(named))
+
+
+def _once(findings: list[Finding], checks: tuple[Check, ...]) -> list[Finding]:
+    """One finding per defect: the check that supersedes the others reports it."""
+    silenced = {check.id: set(check.supersedes) for check in checks}
+    by_defect: dict[object, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        by_defect[finding.defect or (finding.check, finding.fingerprint)].append(finding)
+    kept: dict[str, Finding] = {}
+    for same in by_defect.values():
+        reporting = {finding.check for finding in same}
+        for finding in same:
+            if not any(finding.check in silenced.get(other, ()) for other in reporting - {finding.check}):
+                kept.setdefault(finding.fingerprint, finding)
+    return list(kept.values())
+
+
+def _ranked(findings: list[Finding]) -> list[Finding]:
+    """In order of harm: severity, then proven before suspected, then how many rows, then by name."""
+
+    def harm(finding: Finding) -> tuple[Any, ...]:
+        rows = finding.evidence.violations if finding.evidence and finding.evidence.violations else 0
+        subject = finding.object
+        return (
+            finding.severity.rank,
+            finding.confidence.value,
+            -rows,
+            finding.check,
+            subject.schema,
+            subject.table,
+            subject.name,
+            subject.columns,
+        )
+
+    return sorted(findings, key=harm)
+
+
+def _ignored(entry: Ignore, finding: Finding) -> bool:
+    subject = finding.object
+    base = ".".join(part for part in (subject.schema, subject.table) if part)
+    names = [base, *(f"{base}.{part}" for part in (subject.name, *subject.columns) if part)]
+    named = entry.check in ("*", finding.check, finding.check.partition("/")[0])
+    return named and any(fnmatchcase(name, entry.object) for name in names)
+
+
+def _said(entry: Ignore, used: bool, today: date) -> str:
+    what = f"[[ignore]] check = {entry.check!r}, object = {entry.object!r}"
+    if entry.until is not None and entry.until < today:
+        return f"{what} ended on {entry.until}: what it covered is reported again"
+    return f"{what} matches nothing; remove it" if not used else what
+
+
+def _validate_ignores(entries: tuple[Ignore, ...], checks: tuple[Check, ...]) -> None:
+    for number, entry in enumerate(entries, 1):
+        if entry.check != "*":
+            try:
+                matching(checks, [entry.check])
+            except UsageError as error:
+                raise UsageError(f"[[ignore]] entry {number}: {error}") from None
+
+
+def _validate_predicates(session: Session, catalog: Catalog) -> None:
+    """Has the server plan every predicate of the configuration: a wrong one is told before anything runs."""
+    for place, table, predicate in configured_predicates(catalog):
+        if not (table.readable and table.holds_rows):
+            continue
+        try:
+            with session.transaction() as fetch:
+                fetch(f"EXPLAIN SELECT 1 FROM {table.sql} WHERE ({predicate})")
+        except psycopg.Error as error:
+            if (error.sqlstate or "")[:2] in ("42", "22", "0A"):
+                said = one_line(error.diag.message_primary or "it does not parse")
+                raise ConfigError(f"{place}: {predicate!r} is no condition over {table.sql}: {said}") from None
+            raise CannotConnectError(
+                f"the server failed while the configuration was checked (SQLSTATE {error.sqlstate})"
+            ) from None
+
+
+def _notes(catalog: Catalog) -> tuple[str, ...]:
+    notes = []
+    hidden = [
+        f"{shown} of {held} {kind.lower()} constraints"
+        for kind, (shown, held) in sorted(catalog.shown.items())
+        if shown < held
+    ]
+    if hidden:
+        notes.append(
+            f"information_schema shows this login only {', '.join(hidden)};"
+            " the audit judges by pg_constraint, which hides nothing"
+        )
+    if catalog.server.dangerous:
+        notes.append(
+            f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: planning a query may run"
+            " functions of table owners under it; use a login with pg_read_all_data and nothing else"
+        )
+    if not any(catalog.base_tables()):
+        notes.append("the database has no tables: nothing was audited")
+    return tuple(notes)
+
+
+def to_json(audit: Audit) -> dict[str, Any]:
+    """The audit as the contract's JSON report."""
+    data = asdict(audit)
+    for finding in data["findings"]:
+        del finding["defect"]
+    return {"schema_version": data.pop("schema_version"), **data}
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the report."""
+    from pydantic import TypeAdapter
+
+    made = TypeAdapter(Audit).json_schema(mode="serialization")
+    del made["$defs"]["Finding"]["properties"]["defect"]
+    for part in (made, *made["$defs"].values()):
+        if "properties" in part:
+            part["additionalProperties"] = False
+            part["required"] = sorted(part["properties"])
+    made["properties"]["schema_version"] = {"const": SCHEMA_VERSION}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "auditor report", **made}
+
+
+def from_json(text: str | bytes, source: str) -> Audit:
+    """Reads a report back. Raises UsageError with one line that names `source`."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        version = json.loads(text).get("schema_version")
+    except (ValueError, AttributeError):
+        raise UsageError(f"{source} is not a JSON report of the auditor") from None
+    if version != SCHEMA_VERSION:
+        raise UsageError(f"{source} has schema_version {version!r}; this auditor reads {SCHEMA_VERSION}")
+    try:
+        return TypeAdapter(Audit).validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{source} is not a JSON report of the auditor: {place}: {first['msg']}") from None

@@ -1,0 +1,1 @@
+"""What a server's catalog says, read once, and what nobody declared there."""

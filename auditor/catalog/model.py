@@ -1,0 +1,459 @@
+"""The catalog as frozen dataclasses: every fact a check may need, by name, with nothing left to look up on the server.
+
+Expressions and definitions are the server's own deparsed text, made with an empty search_path: fully qualified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from auditor.check import Object
+from auditor.text import qualified
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """The server and the login as seen by the connection that read the catalog."""
+
+    host: str
+    port: int
+    database: str
+    user: str
+    version: str
+    version_num: int
+    encoding: str
+    system_identifier: str | None
+    is_standby: bool
+    superuser: bool
+    bypass_rls: bool
+    dangerous: tuple[str, ...]  # why running another owner's code under this login would be dangerous
+    snapshot: str
+
+    @property
+    def major(self) -> int:
+        """13 for every 13.x."""
+        return self.version_num // 10000
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A data type. For a domain: its chain down to the base type, and what the chain promises."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str  # b base, d domain, e enum, r range, c composite, m multirange, p pseudo
+    category: str  # pg_type.typcategory: N number, S string, U user-defined (uuid), ...
+    base: int  # oid of the type under all domains; its own for others
+    not_null: bool  # some domain of the chain is NOT NULL
+    not_null_validated: bool
+    default: str | None
+    checks: tuple[Constraint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column. `not_null` is pg_attribute.attnotnull: on 18 it may be set while NULLs exist, see `can_hold_null`."""
+
+    number: int
+    name: str
+    type: str  # as format_type writes it
+    type_oid: int
+    base_oid: int
+    category: str
+    not_null: bool
+    not_null_validated: bool
+    domain_not_null: bool
+    default: str | None
+    identity: str  # '' no, a always, d by default
+    generated: str  # '' no, s stored, v virtual
+    collation: tuple[str, str] | None
+    deterministic: bool
+    n_distinct: float | None
+    null_fraction: float | None
+    readable: bool
+    comment: str | None
+
+    @property
+    def takes_null(self) -> bool:
+        """Whether an UPDATE may set it to NULL, as far as NOT NULL and domains go (a NOT VALID NOT NULL refuses too)."""
+        return not (self.not_null or self.domain_not_null)
+
+    @property
+    def may_hold_null(self) -> bool:
+        """Whether rows may hold NULL in it today."""
+        return not ((self.not_null and self.not_null_validated) or self.domain_not_null)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A row of pg_constraint that is not a foreign key: p, u, c, x, n (and c, n of domains, whose table is 0)."""
+
+    oid: int
+    name: str
+    type: str
+    table: int
+    columns: tuple[str, ...]
+    validated: bool
+    enforced: bool
+    deferrable: bool
+    deferred: bool
+    parent: int
+    no_inherit: bool
+    index: int
+    expression: str | None
+    definition: str
+
+
+@dataclass(frozen=True, slots=True)
+class RiTrigger:
+    """One of the internal triggers that make a foreign key hold."""
+
+    name: str
+    table: int
+    enabled: str  # O origin, D disabled, R replica only, A always
+
+    @property
+    def fires(self) -> bool:
+        """Whether it fires in an ordinary session."""
+        return self.enabled in "OA"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """A declared foreign key. Clones on partitions (conparentid <> 0) are left out; their triggers are kept with it."""
+
+    oid: int
+    name: str
+    table: int
+    columns: tuple[str, ...]
+    referenced: int
+    referenced_columns: tuple[str, ...]
+    on_delete: str  # a no action, r restrict, c cascade, n set null, d set default
+    on_update: str
+    match: str  # s simple, f full
+    delete_set_columns: tuple[str, ...]  # pg_constraint.confdelsetcols; empty: all
+    operators: tuple[tuple[str, str], ...]  # conpfeqop, as schema and name
+    validated: bool
+    enforced: bool
+    deferrable: bool
+    deferred: bool
+    parent: int
+    period: bool
+    index: int
+    definition: str
+    referencing_triggers: tuple[RiTrigger, ...] = ()
+    referenced_triggers: tuple[RiTrigger, ...] = ()
+
+    @property
+    def fires(self) -> bool:
+        """Whether all its triggers fire in an ordinary session, on both sides and on every partition."""
+        return all(trigger.fires for trigger in (*self.referencing_triggers, *self.referenced_triggers))
+
+    @property
+    def vouched(self) -> bool:
+        """Whether the server says that every row was checked and every change is."""
+        return self.validated and self.enforced and self.fires
+
+
+@dataclass(frozen=True, slots=True)
+class IndexKey:
+    """One key of an index: a column, or an expression."""
+
+    column: str | None
+    expression: str
+    opclass: tuple[str, str]
+    default_opclass: bool
+    collation: tuple[str, str] | None
+    equality: tuple[str, str] | None = None  # the operator by which a unique index calls two values the same
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index; `keys` are the first indnkeyatts columns only, `include` the others."""
+
+    oid: int
+    name: str
+    table: int
+    unique: bool
+    primary: bool
+    exclusion: bool
+    immediate: bool
+    valid: bool
+    ready: bool
+    live: bool
+    nulls_not_distinct: bool
+    keys: tuple[IndexKey, ...]
+    include: tuple[str, ...]
+    predicate: str | None
+    constraint: int
+    parent: int
+    definition: str
+
+    @property
+    def columns(self) -> tuple[str, ...] | None:
+        """Its key columns, or None when one of its keys is an expression."""
+        names = tuple(key.column for key in self.keys if key.column is not None)
+        return names if len(names) == len(self.keys) else None
+
+    @property
+    def enforces(self) -> bool:
+        """It is unique and complete: no row is admitted against it."""
+        return self.unique and self.valid and self.ready and self.live
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """A user's trigger (internal ones are part of their constraint)."""
+
+    oid: int
+    name: str
+    table: int
+    function: int
+    enabled: str
+    timing: str  # before, after, instead
+    events: tuple[str, ...]  # insert, update, delete, truncate
+    row: bool
+    columns: tuple[str, ...]  # of UPDATE OF
+    condition: bool
+    definition: str
+
+    @property
+    def fires(self) -> bool:
+        """Whether it fires in an ordinary session."""
+        return self.enabled in "OA"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function or procedure whose text the catalog holds."""
+
+    oid: int
+    schema: str
+    name: str
+    arguments: str
+    language: str
+    kind: str
+    returns: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A sequence; `owner` is the column it belongs to and `link` how (i identity, a serial)."""
+
+    oid: int
+    schema: str
+    name: str
+    type: str
+    increment: int
+    minimum: int
+    maximum: int
+    cycles: bool
+    last_value: int | None  # None: unused, or not permitted
+    owner: tuple[int, str] | None
+    link: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rewrite rule on a table."""
+
+    name: str
+    table: int
+    event: str  # update, insert, delete
+    instead: bool
+    enabled: str
+    definition: str
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A user's relation: r table, p partitioned table, f foreign table, v view, m materialized view."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    persistence: str  # p permanent, u unlogged
+    owner: str
+    is_partition: bool
+    parents: tuple[int, ...]  # pg_inherits, partitions included
+    children: tuple[int, ...]
+    rows: float  # pg_class.reltuples; -1: never analysed
+    pages: int
+    row_security: bool  # policies apply to this login
+    readable: bool  # SELECT on the whole table, and USAGE on its schema
+    schema_usable: bool
+    comment: str | None
+    columns: tuple[Column, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()  # on this table, clones left out
+    indexes: tuple[Index, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Its columns by name."""
+        return {column.name: column for column in self.columns}
+
+    @property
+    def sql(self) -> str:
+        """Its name as SQL."""
+        return qualified(self.schema, self.name)
+
+    @property
+    def holds_rows(self) -> bool:
+        """A plain or partitioned table: what the auditor reads."""
+        return self.kind in "rp"
+
+    @property
+    def only(self) -> bool:
+        """Whether PostgreSQL's own checks read it with ONLY: plain tables yes, partitioned ones no."""
+        return self.kind == "r"
+
+    @cached_property
+    def primary_key(self) -> tuple[str, ...]:
+        """Columns of its primary key; empty without one."""
+        return next((index.columns or () for index in self.indexes if index.primary), ())
+
+    @cached_property
+    def row_key(self) -> tuple[str, ...]:
+        """Columns that name one row: the primary key, or else the smallest plain unique key without NULLs."""
+        return self.primary_key or min(self.keys, key=len, default=())
+
+    @cached_property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """Column tuples of which no two rows share a value: plain, enforced, immediate unique indexes without NULLs."""
+        return tuple(
+            index.columns
+            for index in self.indexes
+            if index.enforces
+            and index.immediate
+            and index.predicate is None
+            and index.columns is not None
+            and (index.nulls_not_distinct or not any(self.by_name[c].may_hold_null for c in index.columns))
+        )
+
+    def object(self, kind: str = "table", name: str = "", columns: tuple[str, ...] = ()) -> Object:
+        """This table, or a part of it, as the subject of a finding."""
+        return Object(kind, self.schema, self.name, name, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftDelete:
+    """How a table marks a row as deleted without deleting it. Predicates are SQL over its columns."""
+
+    column: str
+    deleted: str
+    live: str
+    configured: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A relation that no foreign key declares: from the configuration, or inferred with its evidence in words."""
+
+    table: Table
+    columns: tuple[str, ...]
+    referenced: Table
+    referenced_columns: tuple[str, ...]
+    configured: bool
+    where: str | None = None
+    evidence: str = ""
+
+    @property
+    def orphans(self) -> tuple[object, ...]:
+        """The name of the defect "this relation has orphans", whichever check finds it."""
+        return ("orphans", self.table.oid, frozenset(self.columns), self.referenced.oid)
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """Rows of `table` for which `where` holds need a row in `companion`; columns pair up in order.
+
+    `grace` is an SQL interval, counted from the column `created_at`. `same_state` pairs two predicates, one over each
+    table, that must agree. `trigger` names the trigger that keeps the pair together.
+    """
+
+    table: Table
+    columns: tuple[str, ...]
+    companion: Table
+    companion_columns: tuple[str, ...]
+    configured: bool
+    where: str | None = None
+    exactly_one: bool = False
+    grace: str | None = None
+    created_at: str | None = None
+    same_state: tuple[tuple[str, str], ...] = ()
+    trigger: str | None = None
+    evidence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BusinessKey:
+    """A key that the configuration declares: columns or expressions that no two rows of `table` may share."""
+
+    table: Table
+    keys: tuple[str, ...]
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL handed over by the user: one text, and the file and line it starts at."""
+
+    source: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Everything the checks look at. `shown` compares what information_schema shows this login with pg_constraint.
+
+    The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
+    """
+
+    server: Server
+    tables: dict[int, Table]
+    types: dict[int, Type]
+    functions: dict[int, Function]
+    sequences: dict[int, Sequence]
+    extensions: dict[str, str] = field(default_factory=dict)
+    shown: dict[str, tuple[int, int]] = field(default_factory=dict)
+    soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
+    references: tuple[Reference, ...] = ()
+    companions: tuple[Companion, ...] = ()
+    business_keys: tuple[BusinessKey, ...] = ()
+    statements: tuple[Statement, ...] = ()
+
+    @cached_property
+    def by_name(self) -> dict[tuple[str, str], Table]:
+        """Tables by schema and name."""
+        return {(table.schema, table.name): table for table in self.tables.values()}
+
+    @cached_property
+    def foreign_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
+        """Every declared foreign key once, between its two tables; clones on partitions are left out."""
+        return tuple(
+            (table, key, self.tables[key.referenced])
+            for table in self.tables.values()
+            for key in table.foreign_keys
+            if key.referenced in self.tables
+        )
+
+    @cached_property
+    def referenced_by(self) -> dict[int, tuple[tuple[Table, ForeignKey], ...]]:
+        """For each referenced table the foreign keys that point to it."""
+        found: dict[int, list[tuple[Table, ForeignKey]]] = {}
+        for table, key, parent in self.foreign_keys:
+            found.setdefault(parent.oid, []).append((table, key))
+        return {oid: tuple(keys) for oid, keys in found.items()}
+
+    def base_tables(self) -> Iterator[Table]:
+        """Tables that hold rows, each partition tree by its root only."""
+        return (t for t in self.tables.values() if t.holds_rows and not t.is_partition)

@@ -1,0 +1,26 @@
+-- One row per column, as an array: the largest result, and names of keys would double it.
+-- NOT NULL may be NOT VALID on 18: pg_attribute.attnotnull is set, and the 'n' row of pg_constraint is not validated.
+SELECT a.attrelid::int8 AS "table", a.attnum AS number, a.attname AS name,
+       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.atttypid::int8 AS type_oid,
+       a.attnotnull AS not_null,
+       /* 18+ */ n.conrelid IS NULL /* else */ true /* end */ AS not_null_validated,
+       pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS "default",
+       a.attidentity AS identity, a.attgenerated AS generated,
+       CASE WHEN a.attcollation <> 0 THEN cn.nspname END AS collation_schema,
+       CASE WHEN a.attcollation <> 0 THEN l.collname END AS collation_name,
+       coalesce(l.collisdeterministic, true) AS deterministic,
+       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable,
+       t.description AS comment
+FROM pg_catalog.pg_attribute AS a
+JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relpersistence <> 't'
+LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = a.attcollation AND a.attcollation <> 100
+LEFT JOIN pg_catalog.pg_namespace AS cn ON cn.oid = l.collnamespace
+LEFT JOIN pg_catalog.pg_description AS t
+       ON t.objoid = a.attrelid AND t.objsubid = a.attnum AND t.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+/* 18+ */
+LEFT JOIN pg_catalog.pg_constraint AS n
+       ON n.contype = 'n' AND n.conrelid = a.attrelid AND n.conkey[1] = a.attnum AND NOT n.convalidated
+/* else */ /* end */
+WHERE a.attrelid >= 16384 AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum

@@ -1,0 +1,354 @@
+"""Reads the catalog: every file of `queries/` once, all in the caller's one snapshot, whatever the number of tables."""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+from auditor.catalog.model import (
+    Catalog,
+    Column,
+    Constraint,
+    ForeignKey,
+    Function,
+    Index,
+    IndexKey,
+    RiTrigger,
+    Rule,
+    Sequence,
+    Server,
+    Table,
+    Trigger,
+    Type,
+)
+
+Row = dict[str, Any]
+Fetch = Callable[[str], list[tuple[str | None, ...]]]
+
+_SINCE = re.compile(r"/\* (\d+)\+ \*/(.*?)/\* else \*/(.*?)/\* end \*/", re.DOTALL)
+_EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))
+
+
+def query(name: str, major: int) -> str:
+    """The text of `queries/<name>.sql` for a server of that major version.
+
+    `/* 18+ */ this /* else */ that /* end */` chooses by version.
+    """
+    text = files("auditor.catalog").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
+    chosen = _SINCE.sub(lambda m: m[2] if major >= int(m[1]) else m[3], text)
+    return re.sub(r"^--.*\n", "", chosen, flags=re.MULTILINE)
+
+
+def _rows(fetch: Fetch, name: str, major: int) -> list[Row]:
+    # One row of JSON per query: types survive (all results are loaded as text), and the parser is in C.
+    found = fetch(f"SELECT pg_catalog.json_agg(pg_catalog.row_to_json(q))::text FROM (\n{query(name, major)}) AS q")
+    text = found[0][0]
+    rows: list[Row] = json.loads(text) if text else []
+    return rows
+
+
+def read_catalog(fetch: Fetch, *, major: int, host: str, port: int) -> Catalog:
+    """The catalog of the database that `fetch` runs SQL in.
+
+    `fetch` must run every query in one REPEATABLE READ transaction with an empty search_path, or deparsed text
+    is not qualified. Raises what `fetch` raises.
+    """
+    # Tens of thousands of small objects are made and none is dropped: collecting in between only costs.
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _read(fetch, major, host, port)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _read(fetch: Fetch, major: int, host: str, port: int) -> Catalog:
+    server = _rows(fetch, "server", major)[0]
+    constraints = _rows(fetch, "constraints", major)
+    types = _types(_rows(fetch, "types", major), constraints)
+    names: dict[int, dict[int, str]] = defaultdict(dict)
+    statistics = {(r["table"], r["column"]): r for r in _rows(fetch, "statistics", major)}
+    columns: dict[int, list[Column]] = defaultdict(list)
+    for row in _rows(fetch, "columns", major):
+        names[row["table"]][row["number"]] = row["name"]
+        columns[row["table"]].append(_column(row, types, statistics.get((row["table"], row["name"]), {})))
+    checks: dict[int, list[Constraint]] = defaultdict(list)
+    for row in constraints:
+        if row["table"]:
+            checks[row["table"]].append(_constraint(row, names[row["table"]]))
+    indexes: dict[int, list[Index]] = defaultdict(list)
+    for row in _rows(fetch, "indexes", major):
+        indexes[row["table"]].append(_index(row, names[row["table"]]))
+    triggers: dict[int, list[Trigger]] = defaultdict(list)
+    internal: list[Row] = []
+    for row in _rows(fetch, "triggers", major):
+        if row["internal"]:
+            internal.append(row)
+        else:
+            triggers[row["table"]].append(_trigger(row, names[row["table"]]))
+    foreign_keys = _foreign_keys(_rows(fetch, "foreign_keys", major), internal, names)
+    rules: dict[int, list[Rule]] = defaultdict(list)
+    for row in _rows(fetch, "rules", major):
+        event = {"2": "update", "3": "insert", "4": "delete"}[row["event"]]
+        rules[row["table"]].append(
+            Rule(row["name"], row["table"], event, row["instead"], row["enabled"], row["definition"])
+        )
+    relations = _rows(fetch, "tables", major)
+    children: dict[int, list[int]] = defaultdict(list)
+    for row in relations:
+        for parent in row["parents"] or ():
+            children[parent].append(row["oid"])
+    tables = {}
+    for row in relations:
+        oid = row["oid"]
+        tables[oid] = Table(
+            oid=oid,
+            schema=row["schema"],
+            name=row["name"],
+            kind=row["kind"],
+            persistence=row["persistence"],
+            owner=row["owner"],
+            is_partition=row["is_partition"],
+            parents=tuple(row["parents"] or ()),
+            children=tuple(children[oid]),
+            rows=row["rows"],
+            pages=row["pages"],
+            row_security=row["row_security"],
+            readable=row["readable"],
+            schema_usable=row["schema_usable"],
+            comment=row["comment"],
+            columns=tuple(columns[oid]),
+            constraints=tuple(checks[oid]),
+            foreign_keys=tuple(foreign_keys[oid]),
+            indexes=tuple(indexes[oid]),
+            triggers=tuple(triggers[oid]),
+            rules=tuple(rules[oid]),
+        )
+    return Catalog(
+        server=Server(
+            host=host,
+            port=port,
+            database=server["database"],
+            user=server["user"],
+            version=server["version"],
+            version_num=server["version_num"],
+            encoding=server["encoding"],
+            system_identifier=server["system_identifier"],
+            is_standby=server["is_standby"],
+            superuser=server["superuser"],
+            bypass_rls=server["bypass_rls"],
+            dangerous=tuple(server["dangerous"]),
+            snapshot=server["snapshot"],
+        ),
+        tables=tables,
+        types=types,
+        functions={row["oid"]: Function(**row) for row in _rows(fetch, "functions", major)},
+        sequences={row["oid"]: _sequence(row) for row in _rows(fetch, "sequences", major)},
+        extensions={row["name"]: row["version"] for row in _rows(fetch, "extensions", major)},
+        shown={row["kind"]: (row["shown"], row["held"]) for row in _rows(fetch, "shown", major)},
+    )
+
+
+def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
+    by_oid = {row["oid"]: row for row in rows}
+    checks: dict[int, list[Row]] = defaultdict(list)
+    for row in constraints:
+        if row["domain"]:
+            checks[row["domain"]].append(row)
+    unvalidated = {row["domain"] for row in constraints if row["type"] == "n" and not row["validated"]}
+
+    def resolved(oid: int) -> Type:
+        chain = [by_oid[oid]]
+        while chain[-1]["base"] in by_oid:
+            chain.append(by_oid[chain[-1]["base"]])
+        demanding = [row for row in chain if row["not_null"]]
+        return Type(
+            oid=oid,
+            schema=chain[0]["schema"],
+            name=chain[0]["name"],
+            kind=chain[0]["kind"],
+            category=chain[-1]["category"],
+            base=chain[-1]["oid"],
+            not_null=bool(demanding),
+            not_null_validated=any(row["oid"] not in unvalidated for row in demanding),
+            default=next((row["default"] for row in chain if row["default"] is not None), None),
+            checks=tuple(
+                _constraint(check, {}) for row in chain for check in checks[row["oid"]] if check["type"] == "c"
+            ),
+        )
+
+    return {oid: resolved(oid) for oid in by_oid}
+
+
+_UNKNOWN = Type(0, "", "", "b", "X", 0, False, False, None)
+
+
+def _column(row: Row, types: dict[int, Type], statistics: Row) -> Column:
+    oid = row["type_oid"]
+    kind = types.get(oid, _UNKNOWN)
+    collation = row["collation_name"]
+    return Column(
+        row["number"],
+        row["name"],
+        row["type"],
+        oid,
+        kind.base or oid,
+        kind.category,
+        row["not_null"],
+        row["not_null_validated"],
+        kind.not_null,
+        row["default"],
+        row["identity"],
+        row["generated"],
+        (row["collation_schema"], collation) if collation else None,
+        row["deterministic"],
+        statistics.get("n_distinct"),
+        statistics.get("null_frac"),
+        row["readable"],
+        row["comment"],
+    )
+
+
+def _constraint(row: Row, names: dict[int, str]) -> Constraint:
+    return Constraint(
+        oid=row["oid"],
+        name=row["name"],
+        type=row["type"],
+        table=row["table"],
+        columns=tuple(names[n] for n in row["columns"] if n in names),
+        validated=row["validated"],
+        enforced=row["enforced"],
+        deferrable=row["deferrable"],
+        deferred=row["deferred"],
+        parent=row["parent"],
+        no_inherit=row["no_inherit"],
+        index=row["index"],
+        expression=row["expression"],
+        definition=row["definition"],
+    )
+
+
+def _index(row: Row, names: dict[int, str]) -> Index:
+    keys = []
+    classes = row["classes"] or [[None, None, True, None, None, None, None]] * row["key_count"]
+    for position, number in enumerate(row["keys"][: row["key_count"]]):
+        column = names.get(number) if number else None
+        schema, opclass, default, collation_schema, collation, operator_schema, operator = classes[position]
+        keys.append(
+            IndexKey(
+                column=column,
+                expression=column if column is not None else row["expressions"][position],
+                opclass=(schema, opclass),
+                default_opclass=default,
+                collation=(collation_schema, collation) if collation else None,
+                equality=(operator_schema, operator) if operator else None,
+            )
+        )
+    return Index(
+        oid=row["oid"],
+        name=row["name"],
+        table=row["table"],
+        unique=row["unique"],
+        primary=row["primary"],
+        exclusion=row["exclusion"],
+        immediate=row["immediate"],
+        valid=row["valid"],
+        ready=row["ready"],
+        live=row["live"],
+        nulls_not_distinct=row["nulls_not_distinct"],
+        keys=tuple(keys),
+        include=tuple(names[n] for n in row["keys"][row["key_count"] :]),
+        predicate=row["predicate"],
+        constraint=row["constraint"],
+        parent=row["parent"],
+        definition=row["definition"],
+    )
+
+
+def _trigger(row: Row, names: dict[int, str]) -> Trigger:
+    bits = row["type"]
+    return Trigger(
+        oid=row["oid"],
+        name=row["name"],
+        table=row["table"],
+        function=row["function"],
+        enabled=row["enabled"],
+        timing="before" if bits & 2 else "instead" if bits & 64 else "after",
+        events=tuple(event for bit, event in _EVENTS if bits & bit),
+        row=bool(bits & 1),
+        columns=tuple(names[n] for n in row["columns"]),
+        condition=row["condition"],
+        definition=row["definition"],
+    )
+
+
+def _foreign_keys(
+    rows: list[Row], internal: list[Row], names: dict[int, dict[int, str]]
+) -> dict[int, list[ForeignKey]]:
+    parent = {row["oid"]: row["parent"] for row in rows}
+
+    def root(oid: int) -> int:
+        while parent.get(oid):
+            oid = parent[oid]
+        return oid
+
+    sides: dict[int, tuple[list[RiTrigger], list[RiTrigger]]] = defaultdict(lambda: ([], []))
+    for row in internal:
+        if row["constraint"] not in parent:
+            continue  # of a deferrable unique constraint
+        side = sides[root(row["constraint"])][0 if row["checks"] else 1]
+        side.append(RiTrigger(row["name"], row["table"], row["enabled"]))
+
+    found: dict[int, list[ForeignKey]] = defaultdict(list)
+    for row in rows:
+        if row["parent"]:
+            continue
+        own, other = names[row["table"]], names[row["referenced"]]
+        found[row["table"]].append(
+            ForeignKey(
+                oid=row["oid"],
+                name=row["name"],
+                table=row["table"],
+                columns=tuple(own[n] for n in row["columns"]),
+                referenced=row["referenced"],
+                referenced_columns=tuple(other[n] for n in row["referenced_columns"]),
+                on_delete=row["on_delete"],
+                on_update=row["on_update"],
+                match=row["match"],
+                delete_set_columns=tuple(own[n] for n in row["delete_set_columns"] or ()),
+                operators=tuple((schema, name) for schema, name in row["operators"] or ()),
+                validated=row["validated"],
+                enforced=row["enforced"],
+                deferrable=row["deferrable"],
+                deferred=row["deferred"],
+                parent=row["parent"],
+                period=row["period"],
+                index=row["index"],
+                definition=row["definition"],
+                referencing_triggers=tuple(sides[row["oid"]][0]),
+                referenced_triggers=tuple(sides[row["oid"]][1]),
+            )
+        )
+    return found
+
+
+def _sequence(row: Row) -> Sequence:
+    return Sequence(
+        oid=row["oid"],
+        schema=row["schema"],
+        name=row["name"],
+        type=row["type"],
+        increment=int(row["increment"]),
+        minimum=int(row["minimum"]),
+        maximum=int(row["maximum"]),
+        cycles=row["cycles"],
+        last_value=int(row["last_value"]) if row["last_value"] is not None else None,
+        owner=(row["owner_table"], row["owner_column"]) if row["owner_column"] is not None else None,
+        link=row["link"],
+    )

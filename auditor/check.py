@@ -1,0 +1,145 @@
+"""The vocabulary of a check: what it may yield, and what a finding consists of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from auditor.probe import Answer, Probe
+
+
+class Severity(StrEnum):
+    """How bad it is. `error`: the data is broken, or an ordinary operation is certain to fail."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """0 for the worst."""
+        return list(Severity).index(self)
+
+
+class Confidence(StrEnum):
+    """`proven`: read from rows, or certain from the catalog. `suspected`: rests on something inferred."""
+
+    PROVEN = "proven"
+    SUSPECTED = "suspected"
+
+
+class Depth(StrEnum):
+    """How deep an audit reads: the catalog only, the rows nobody vouches for, or also what the server vouches for."""
+
+    CATALOG = "catalog"
+    DATA = "data"
+    FULL = "full"
+
+    def includes(self, other: Depth) -> bool:
+        """Whether an audit of this depth does what `other` asks for."""
+        depths = list(Depth)
+        return depths.index(self) >= depths.index(other)
+
+
+@dataclass(frozen=True, slots=True)
+class Object:
+    """What a finding is about, by name: never by oid, so that it means the same in staging and in production."""
+
+    kind: str  # constraint, table, column, index, trigger, sequence, function, statement
+    schema: str
+    table: str = ""
+    name: str = ""
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """One way out: SQL and the SQL that takes it back, one statement each, for a human to review.
+
+    `locks` says which lock is taken and for how long; `caveats` what else changes.
+    """
+
+    title: str
+    sql: tuple[str, ...]
+    rollback: tuple[str, ...] = ()
+    locks: str = ""
+    caveats: tuple[str, ...] = ()
+    recommended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the rows said. `where` finds the rows again in the finding's table; `seconds` are wall time."""
+
+    violations: int | None
+    exact: bool = True
+    rows_examined: int | None = None
+    where: str | None = None
+    sql: str | None = None
+    sample: tuple[dict[str, str | None], ...] = ()
+    snapshot: str | None = None
+    seconds: float = 0.0
+    strategy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One defect. A check fills in what it knows; the engine adds check, fingerprint, evidence and status.
+
+    `defect` names the defect itself, whoever finds it: of two findings with the same one, the check that supersedes
+    the other reports it.
+    """
+
+    severity: Severity
+    object: Object
+    title: str
+    message: str
+    confidence: Confidence = Confidence.PROVEN
+    related: tuple[Object, ...] = ()
+    evidence: Evidence | None = None
+    fixes: tuple[Fix, ...] = ()
+    defect: tuple[Any, ...] | None = None
+    check: str = ""
+    fingerprint: str = ""
+    status: str = "new"  # new, known, suppressed
+
+    def but(self, **changes: Any) -> Finding:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Clean:
+    """The check looked at `subject` and found nothing to say."""
+
+    subject: Object
+
+
+@dataclass(frozen=True, slots=True)
+class NotChecked:
+    """The check could not judge `subject`; `reason` is one of the contract's, `detail` is for the reader."""
+
+    subject: Object
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A question to the rows, and what its answer means.
+
+    `verdict` turns the answer into a finding, or into None: the subject is clean. `unread` is the finding that stands on
+    the catalog alone, for when the rows are not read. `depth` is the depth from which on the question is asked.
+    """
+
+    subject: Object
+    probe: Probe
+    verdict: Callable[[Answer], Finding | None]
+    unread: Finding | None = None
+    depth: Depth = Depth.DATA
+
+
+Result = Finding | Clean | NotChecked | Ask

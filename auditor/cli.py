@@ -1,0 +1,373 @@
+"""The commands; the only place that turns an error into an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from auditor.errors import AuditorError, UsageError
+
+if TYPE_CHECKING:
+    from auditor.audit import Audit
+    from auditor.config import Settings
+    from auditor.connection import Target
+
+app = typer.Typer(
+    name="auditor",
+    help="Proves what is broken in a live PostgreSQL database: reads its catalog and its rows, writes nothing.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["--help"]},
+)
+
+Dsn = Annotated[
+    str,
+    typer.Argument(
+        help="URI or keyword string; empty: the PG* variables, service files and .pgpass decide, as for psql."
+    ),
+]
+Host = Annotated[str | None, typer.Option("-h", "--host", help="Host or socket directory.")]
+Port = Annotated[str | None, typer.Option("-p", "--port", help="Port.")]
+User = Annotated[str | None, typer.Option("-U", "--username", help="Role to log in as.")]
+Name = Annotated[str | None, typer.Option("-d", "--dbname", help="Database name, or a DSN.")]
+Config = Annotated[
+    Path | None, typer.Option("--config", help="Configuration file.  [default: ./auditor.toml, if there]")
+]
+Words = Annotated[list[str] | None, typer.Option(metavar="CHECK,...")]
+
+
+def _split(words: list[str] | None) -> list[str]:
+    return [word for text in words or [] for word in text.split(",") if word]
+
+
+def _target(
+    settings: Settings, dsn: str, host: str | None, port: str | None, user: str | None, name: str | None, role: bool
+) -> Target:
+    from auditor.connection import Target
+
+    given = {"host": host, "port": port, "user": user}
+    if name is not None and ("=" in name or "://" in name):
+        if dsn:
+            raise UsageError("two DSNs are given: one as the argument, one with -d")
+        dsn, name = name, None
+    overrides = {key: value for key, value in {**given, "dbname": name}.items() if value is not None}
+    return Target(
+        dsn or settings.database.url,
+        overrides,
+        settings.audit.statement_timeout,
+        settings.audit.lock_timeout,
+        role,
+    )
+
+
+def _outputs(formats: list[str] | None) -> list[tuple[str, Path | None]]:
+    """`html:report.html` as format and path; before anything runs, so that no report is lost to a typo."""
+    from auditor.output import check_writable
+    from auditor.report import known_format
+
+    wanted: list[tuple[str, Path | None]] = []
+    for text in formats or ["terminal"]:
+        name, colon, file = text.partition(":")
+        known_format(name)
+        path = Path(file) if file else None
+        if colon and path is None:
+            raise UsageError(f"-f {text}: a file name is missing after the colon")
+        if path is not None:
+            check_writable(path)
+        wanted.append((name, path))
+    if sum(path is None for _, path in wanted) > 1:
+        raise UsageError("two reports cannot both go to standard output; give one a file: -f FORMAT:FILE")
+    return wanted
+
+
+def _progress(quiet: bool) -> Callable[[Any], None]:
+    """A line on standard error that rewrites itself, when a person is there to see it."""
+    if quiet or not sys.stderr.isatty():
+        return lambda _: None
+    from auditor.text import one_line
+
+    def show(state: Any) -> None:
+        left = ""
+        if state.cost_done and state.done < state.total:
+            rest = state.seconds * (state.cost_total - state.cost_done) / state.cost_done
+            left = f", about {max(rest, 1):.0f} s yet"
+        reading = f", reading {', '.join(state.reading)}" if state.reading else ""
+        text = f"{state.done} of {state.total} questions asked, {state.seconds:.0f} s{left}{one_line(reading)}"
+        sys.stderr.write("\r\x1b[K" + text[:79] + ("\r\x1b[K" if state.done == state.total else ""))
+        sys.stderr.flush()
+
+    return show
+
+
+def _color(choice: str, path: Path | None) -> bool:
+    import os
+
+    if path is not None or choice == "never":
+        return False
+    if choice == "always":
+        return True
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _statements(files: list[Path] | None) -> Any:
+    from auditor.statements import read_files
+
+    return read_files(files or [])
+
+
+@app.command()
+def audit(
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            help="catalog: no user table is read; data: all that the server does not vouch for; full: that too.  [default: data]"
+        ),
+    ] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(metavar="CHECK,...", help="Run only these checks or families.  [default: all]")
+    ] = None,
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CHECK,...", help="Leave these out; wins over --select.  [default: none]"),
+    ] = None,
+    schema: Annotated[
+        list[str] | None,
+        typer.Option("-n", "--schema", metavar="PATTERN", help="Only schemas that match, as in psql.  [default: all]"),
+    ] = None,
+    exclude_schema: Annotated[
+        list[str] | None,
+        typer.Option("-N", "--exclude-schema", metavar="PATTERN", help="Schemas to leave out.  [default: none]"),
+    ] = None,
+    table: Annotated[
+        list[str] | None,
+        typer.Option("-t", "--table", metavar="PATTERN", help="Only tables that match.  [default: all]"),
+    ] = None,
+    exclude_table: Annotated[
+        list[str] | None,
+        typer.Option("-T", "--exclude-table", metavar="PATTERN", help="Tables to leave out.  [default: none]"),
+    ] = None,
+    format: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-f",
+            "--format",
+            metavar="FORMAT[:FILE]",
+            help="terminal, html, markdown or json; may be repeated.  [default: terminal]",
+        ),
+    ] = None,
+    fail_on: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEVERITY", help="Exit with 1 from this severity on: error, warning, info, never.  [default: error]"
+        ),
+    ] = None,
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A JSON report whose findings are known.  [default: none]")
+    ] = None,
+    config: Config = None,
+    jobs: Annotated[int | None, typer.Option(help="Connections that read at the same time.  [default: 2]")] = None,
+    statement_timeout: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="Longest time one query may take: 90s, 5min.  [default: 10min]"),
+    ] = None,
+    lock_timeout: Annotated[
+        str | None, typer.Option(metavar="DURATION", help="Longest wait for a lock.  [default: 2s]")
+    ] = None,
+    samples: Annotated[
+        str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
+    ] = None,
+    sql: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
+    ] = None,
+    allow_incomplete: Annotated[
+        bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.")
+    ] = False,
+    allow_role: Annotated[
+        bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
+    ] = False,
+    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print samples and fixes too.")] = False,
+) -> None:
+    """Audit a database: introspect, check, report.
+
+    Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 could not connect;
+    4 incomplete, something asked for was not checked.
+    """
+    from auditor.audit import Auditor
+    from auditor.config import load as load_settings
+
+    if color not in ("auto", "always", "never"):
+        raise UsageError(f"--color {color}: expected auto, always or never")
+    given = {
+        "depth": depth,
+        "select": _split(select) or None,
+        "ignore": _split(ignore) or None,
+        "schemas": schema or None,
+        "exclude_schemas": exclude_schema or None,
+        "tables": table or None,
+        "exclude_tables": exclude_table or None,
+        "jobs": jobs,
+        "statement_timeout": statement_timeout,
+        "lock_timeout": lock_timeout,
+        "samples": samples,
+        "fail_on": fail_on,
+        "allow_incomplete": allow_incomplete or None,
+    }
+    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    outputs = _outputs(format)
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    result = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline)).run()
+    _write(result, outputs, color, quiet=quiet, verbose=verbose)
+    raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
+
+
+def _known(baseline: Path | None) -> frozenset[str]:
+    return frozenset(finding.fingerprint for finding in _report(baseline).findings) if baseline else frozenset()
+
+
+def _report(path: Path) -> Audit:
+    from auditor.audit import from_json
+
+    try:
+        return from_json(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *, quiet: bool, verbose: bool) -> None:
+    """Every report that can be written is; the first that cannot is told at the end."""
+    import shutil
+
+    from auditor.output import write
+    from auditor.report import Options, render
+
+    failed: UsageError | None = None
+    for name, path in outputs:
+        if quiet and path is None and name == "terminal":
+            continue
+        options = Options(min(shutil.get_terminal_size().columns, 100), _color(color, path), verbose)
+        try:
+            write(render(result, name, options), path)
+        except UsageError as error:
+            failed = failed or error
+    # The terminal report ends with this line itself; a document on standard output must not be spoilt by it.
+    document = any(path is None and name != "terminal" for name, path in outputs)
+    if quiet or all(path is not None for _, path in outputs):
+        print(result.summary.line)
+    elif document:
+        print(result.summary.line, file=sys.stderr)
+    if failed:
+        raise failed
+
+
+@app.command()
+def checks() -> None:
+    """List the checks: id, worst severity, depth, what they find."""
+    from auditor.registry import load
+
+    for check in load():
+        depths = ",".join(depth.value for depth in check.depths)
+        print(f"{check.id:<42} {check.severity.value:<8} {depths:<13} {check.title}")
+
+
+@app.command()
+def explain(check: Annotated[str, typer.Argument(help="Id of a check, as `auditor checks` lists it.")]) -> None:
+    """Explain one check: why it hurts, what it does not flag, how to fix it."""
+    from auditor.registry import load, matching
+    from auditor.report import explain as page
+
+    loaded = load()
+    wanted = matching(loaded, [check])
+    print("\n".join(page.render(entry) for entry in loaded if entry.id in wanted), end="")
+
+
+@app.command()
+def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> None:
+    """Print the JSON Schema of the report or of auditor.toml."""
+    import json
+
+    if what == "report":
+        from auditor.audit import schema as made
+    elif what == "config":
+        from auditor.config import schema as made
+    else:
+        raise UsageError(f"there is no schema {what!r}; known are report and config")
+    print(json.dumps(made(), indent=2))
+
+
+@app.command()
+def diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A JSON report, or a DSN to audit now.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="A JSON report, or a DSN to audit now.")],
+    config: Config = None,
+) -> None:
+    """Compare two reports, or two databases: new, fixed, worse and better findings. Exit code 1 when B is worse."""
+    from auditor.audit import Auditor
+    from auditor.config import load as load_settings
+    from auditor.diff import compare
+
+    def taken(source: str) -> Audit:
+        if "://" not in source and ("=" not in source or Path(source).exists()):
+            return _report(Path(source))
+        settings = load_settings(config, {})
+        return Auditor(
+            settings, _target(settings, source, None, None, None, None, False), report=_progress(False)
+        ).run()
+
+    result = compare(taken(before), taken(after))
+    print(result.text, end="")
+    raise typer.Exit(1 if result.worse else 0)
+
+
+@app.command()
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave the server running and print its DSN.")] = False,
+    output: Annotated[Path, typer.Option(help="Directory for the reports.")] = Path("demo-report"),
+    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
+) -> None:
+    """Audit a small application with five real incidents in it, on an embedded PostgreSQL."""
+    from auditor.demo import run
+
+    run(output, keep=keep, show=lambda result, outputs: _write(result, outputs, color, quiet=False, verbose=False))
+
+
+@app.callback(invoke_without_command=True)
+def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from auditor import __version__
+
+        print(f"auditor {__version__}")
+        raise typer.Exit()
+
+
+def main() -> None:
+    """The command `auditor`: every expected error is one line on standard error, with its exit code."""
+    import signal
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except AuditorError as error:
+        from auditor.text import one_line
+
+        print(f"auditor: {one_line(str(error))}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("auditor: interrupted before anything was checked", file=sys.stderr)
+        sys.exit(4)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(3)

@@ -1,0 +1,169 @@
+"""`auditor.toml` and the command line, as one frozen Settings. An unknown key is an error that names the nearest known one."""
+
+from __future__ import annotations
+
+import datetime
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from auditor.check import Depth, Severity
+from auditor.errors import ConfigError, nearest
+
+FILE = "auditor.toml"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+def _seconds(value: object) -> object:
+    """`90`, `"90s"`, `"5min"`, `"500ms"`, `"1h"` as seconds."""
+    if not isinstance(value, str):
+        return value
+    units = {"ms": 0.001, "s": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0}
+    number = value.rstrip("abcdefghijklmnopqrstuvwxyz ")
+    unit = value[len(number) :].strip() or "s"
+    try:
+        return float(number) * units[unit]
+    except (KeyError, ValueError):
+        raise ValueError(f"{value!r} is no duration; write 90, 90s, 5min or 500ms") from None
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+
+
+class Database(_Part):
+    """`[database]`: where to connect when no DSN is given."""
+
+    url: str = ""
+
+
+class Audit(_Part):
+    """`[audit]`: the options of `auditor audit`, under the same names."""
+
+    depth: Depth = Depth.DATA
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    schemas: tuple[str, ...] = ()
+    exclude_schemas: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    exclude_tables: tuple[str, ...] = ()
+    jobs: int = Field(default=2, ge=1, le=64)
+    statement_timeout: Seconds = 600.0
+    lock_timeout: Seconds = 2.0
+    samples: Literal["none", "keys", "full"] = "keys"
+    deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
+    fail_on: Literal["error", "warning", "info", "never"] = Severity.ERROR.value
+    allow_incomplete: bool = False
+
+
+class SoftDeletes(_Part):
+    """`[soft_delete]`: which columns mark a deleted row, and how; `tables` overrides it per table, `{}` for none."""
+
+    columns: dict[str, str] = {}
+    tables: dict[str, dict[str, str]] = {}
+    reuse_unwanted: tuple[str, ...] = ()  # tables whose deleted rows keep their keys on purpose
+
+
+class Reference(_Part):
+    """`[[reference]]`: a relation nobody declared."""
+
+    from_: str = Field(alias="from")
+    to: str
+    where: str | None = None
+
+
+class Companion(_Part):
+    """`[[companion]]`: each row of `of` needs its row in `in`."""
+
+    of: str
+    in_: str = Field(alias="in")
+    where: str | None = None
+    exactly_one: bool = False
+    grace: str | None = None
+    created_at: str | None = None
+    same_state: tuple[str, ...] = ()
+    trigger: str | None = None
+
+
+class Unique(_Part):
+    """`[[unique]]`: a business key."""
+
+    table: str
+    columns: tuple[str, ...] = Field(min_length=1)
+    where: str | None = None
+
+
+class Ignore(_Part):
+    """`[[ignore]]`: findings that are accepted, for a reason and perhaps until a day."""
+
+    check: str
+    object: str = "*"
+    reason: str = Field(min_length=1)
+    owner: str | None = None
+    until: datetime.date | None = None
+
+
+class Settings(_Part):
+    """Everything an audit is told. Options of the command line win over the file."""
+
+    database: Database = Database()
+    audit: Audit = Audit()
+    soft_delete: SoftDeletes = SoftDeletes()
+    reference: tuple[Reference, ...] = ()
+    companion: tuple[Companion, ...] = ()
+    unique: tuple[Unique, ...] = ()
+    ignore: tuple[Ignore, ...] = ()
+
+
+def _known(path: tuple[str | int, ...]) -> list[str]:
+    """The keys that may stand where an unknown one was found."""
+    model: Any = Settings
+    for part in path:
+        if isinstance(part, str):
+            for name, info in model.model_fields.items():
+                if part in (name, info.alias):
+                    candidates = [info.annotation, *getattr(info.annotation, "__args__", ())]
+                    model = next((c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)), model)
+    return [info.alias or name for name, info in model.model_fields.items()]
+
+
+def _said(error: ValidationError, file: str) -> str:
+    first = error.errors()[0]
+    place = "".join(f"[{p + 1}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
+    if first["type"] == "extra_forbidden":
+        known = _known(first["loc"][:-1])
+        hint = nearest(str(first["loc"][-1]), known) or f"; known are {', '.join(known)}"
+        return f"{file}: unknown key {place!r}{hint}"
+    if first["type"] == "missing":
+        return f"{file}: {place!r} is missing"
+    return f"{file}: {place}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def load(path: Path | None, overrides: dict[str, Any]) -> Settings:
+    """The settings of `path`, or of ./auditor.toml where there is one; `overrides` are values for `[audit]`.
+
+    Raises ConfigError with one line that names the file, the entry and what would be right.
+    """
+    if path is None and Path(FILE).is_file():
+        path = Path(FILE)
+    data: dict[str, Any] = {}
+    if path is not None:
+        try:
+            data = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigError(f"cannot read {path}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(_said(error, str(path))) from None
+    try:
+        changed = Audit.model_validate({**settings.audit.model_dump(), **overrides})
+    except ValidationError as error:
+        raise ConfigError(_said(error, "options")) from None
+    return settings.model_copy(update={"audit": changed})

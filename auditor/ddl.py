@@ -1,0 +1,133 @@
+"""Statements for fixes: one line each, quoted, ending in a semicolon. They are printed for a human, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from auditor.catalog.model import ForeignKey, Index, Table
+from auditor.text import ident, idents, qualified
+
+ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
+
+# What the statements take (documentation: Explicit Locking, Table-Level Locks; ALTER TABLE; CREATE INDEX).
+LOCK_ADD_KEY = "SHARE ROW EXCLUSIVE on both tables, for a moment (NOT VALID: no row is read)"
+LOCK_VALIDATE = "SHARE UPDATE EXCLUSIVE while the rows are read: reads and writes go on"
+LOCK_ALTER = "ACCESS EXCLUSIVE on the table, for a moment"
+LOCK_ROWS = "row locks on the changed rows"
+LOCK_CONCURRENTLY = "SHARE UPDATE EXCLUSIVE while it is built: reads and writes go on; it cannot run in a transaction"
+
+
+def target(table: Table) -> str:
+    """The table as a DELETE or UPDATE names it: ONLY keeps inheritance children out."""
+    return f"ONLY {table.sql}" if table.only and table.children else table.sql
+
+
+def delete(table: Table, where: str) -> str:
+    """DELETE of the rows a predicate finds."""
+    return f"DELETE FROM {target(table)} WHERE {where};"
+
+
+def set_null(table: Table, columns: Iterable[str], where: str) -> str:
+    """UPDATE that sets columns of the rows a predicate finds to NULL."""
+    return f"UPDATE {target(table)} SET {', '.join(f'{ident(c)} = NULL' for c in columns)} WHERE {where};"
+
+
+def keep_rows(table: Table, where: str, copy: str) -> str:
+    """A copy of the rows a predicate finds, taken before they are changed."""
+    return f"CREATE TABLE {qualified(table.schema, copy)} AS SELECT * FROM {target(table)} WHERE {where};"
+
+
+def restore_rows(table: Table, copy: str) -> str:
+    """INSERT of the rows that `keep_rows` kept."""
+    columns = idents([column.name for column in table.columns if not column.generated])
+    override = " OVERRIDING SYSTEM VALUE" if any(column.identity == "a" for column in table.columns) else ""
+    kept = qualified(table.schema, copy)
+    return f"INSERT INTO {table.sql} ({columns}){override} SELECT {columns} FROM {kept};"
+
+
+def restore_values(table: Table, columns: Iterable[str], copy: str) -> str:
+    """UPDATE that takes columns back from the rows that `keep_rows` kept; the table needs a row key."""
+    kept = qualified(table.schema, copy)
+    values = ", ".join(f"{ident(name)} = kept.{ident(name)}" for name in columns)
+    same = " AND ".join(f"kept.{ident(name)} = {ident(table.name)}.{ident(name)}" for name in table.row_key)
+    return f"UPDATE {target(table)} SET {values} FROM {kept} AS kept WHERE {same};"
+
+
+def drop_constraint(table: Table, name: str) -> str:
+    """ALTER TABLE ... DROP CONSTRAINT."""
+    return f"ALTER TABLE {table.sql} DROP CONSTRAINT {ident(name)};"
+
+
+def validate(table: Table, name: str) -> str:
+    """ALTER TABLE ... VALIDATE CONSTRAINT."""
+    return f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT {ident(name)};"
+
+
+def add_foreign_key(
+    table: Table,
+    key: ForeignKey,
+    referenced: Table,
+    *,
+    on_delete: str | None = None,
+    on_update: str | None = None,
+    not_valid: bool = True,
+) -> str:
+    """ADD CONSTRAINT of this foreign key, as it is but for the actions given; its deferrability is kept."""
+    delete_action, update_action = on_delete or key.on_delete, on_update or key.on_update
+    parts = [
+        f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(key.name)} FOREIGN KEY ({idents(key.columns)})",
+        f"REFERENCES {referenced.sql} ({idents(key.referenced_columns)})",
+    ]
+    if key.match == "f":
+        parts.append("MATCH FULL")
+    if update_action != "a":
+        parts.append(f"ON UPDATE {ACTIONS[update_action]}")
+    if delete_action != "a":
+        columns = f" ({idents(key.delete_set_columns)})" if key.delete_set_columns and delete_action in "nd" else ""
+        parts.append(f"ON DELETE {ACTIONS[delete_action]}{columns}")
+    if key.deferrable:
+        parts.append(f"DEFERRABLE INITIALLY {'DEFERRED' if key.deferred else 'IMMEDIATE'}")
+    if not_valid and table.kind != "p":  # refused for partitioned tables before 18
+        parts.append("NOT VALID")
+    return " ".join(parts) + ";"
+
+
+def replace_foreign_key(
+    table: Table, key: ForeignKey, referenced: Table, *, on_delete: str | None = None, on_update: str | None = None
+) -> tuple[str, ...]:
+    """The same key with other actions, in one statement; then VALIDATE, if it was validated before."""
+    added = add_foreign_key(table, key, referenced, on_delete=on_delete, on_update=on_update)
+    addition = added.removeprefix(f"ALTER TABLE {table.sql} ")
+    swap = f"ALTER TABLE {table.sql} DROP CONSTRAINT {ident(key.name)}, {addition}"
+    return (swap, validate(table, key.name)) if key.validated and table.kind != "p" else (swap,)
+
+
+def new_foreign_key(table: Table, columns: tuple[str, ...], referenced: Table, keys: tuple[str, ...], name: str) -> str:
+    """ADD CONSTRAINT of a foreign key that is not there yet, NOT VALID."""
+    return (
+        f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(name)} FOREIGN KEY ({idents(columns)})"
+        f" REFERENCES {referenced.sql} ({idents(keys)}) NOT VALID;"
+    )
+
+
+def unique_index(table: Table, name: str, keys: Iterable[str], where: str | None = None, *, nulls: str = "") -> str:
+    """CREATE UNIQUE INDEX CONCURRENTLY over columns or expressions, given as SQL. Partitioned tables cannot build so."""
+    concurrently = "" if table.kind == "p" else "CONCURRENTLY "
+    condition = f" WHERE {where}" if where else ""
+    return f"CREATE UNIQUE INDEX {concurrently}{ident(name)} ON {table.sql} ({', '.join(keys)}){nulls}{condition};"
+
+
+def drop_index(table: Table, name: str) -> str:
+    """DROP INDEX, concurrently where that is possible."""
+    concurrently = "" if table.kind == "p" else "CONCURRENTLY "
+    return f"DROP INDEX {concurrently}{qualified(table.schema, name)};"
+
+
+def key_texts(index: Index) -> tuple[str, ...]:
+    """The keys of an index as SQL, expressions in parentheses."""
+    return tuple(ident(k.column) if k.column is not None else f"({k.expression})" for k in index.keys)
+
+
+def short(*parts: str) -> str:
+    """A name of at most 63 bytes, PostgreSQL's limit (documentation: Identifiers and Key Words)."""
+    return "_".join(parts).encode()[:63].decode(errors="ignore")

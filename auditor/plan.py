@@ -1,0 +1,107 @@
+"""Catalog and checks in; what is certain at once and what the rows have to be asked out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from auditor.catalog.model import Catalog, Table
+from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object
+from auditor.patterns import matches_schema, matches_table
+from auditor.probe import Probe
+from auditor.registry import Check
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which objects are wanted: psql patterns of schemas and tables, wanted and unwanted."""
+
+    schemas: tuple[str, ...] = ()
+    exclude_schemas: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    exclude_tables: tuple[str, ...] = ()
+
+    def holds(self, subject: Object) -> bool:
+        """Whether a finding about `subject` is wanted."""
+        return (
+            (not self.schemas or any(matches_schema(p, subject.schema) for p in self.schemas))
+            and not any(matches_schema(p, subject.schema) for p in self.exclude_schemas)
+            and (not self.tables or any(matches_table(p, subject.schema, subject.table) for p in self.tables))
+            and not any(matches_table(p, subject.schema, subject.table) for p in self.exclude_tables)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One probe, and every check that waits for its answer. `cost` is in pages to read, about."""
+
+    probe: Probe
+    asks: tuple[tuple[Check, Ask], ...]
+    cost: int
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is known without reading a row, and what is left to ask, cheapest first."""
+
+    findings: list[tuple[Check, Finding]] = field(default_factory=list)
+    clean: list[tuple[Check, Clean]] = field(default_factory=list)
+    not_checked: list[tuple[Check, NotChecked]] = field(default_factory=list)
+    skipped: list[tuple[Check, Ask]] = field(default_factory=list)
+    tasks: list[Task] = field(default_factory=list)
+
+
+def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
+    """Why the probe cannot be read by this login, as reason and detail, or None. Privileges are known, never tried."""
+    for table, columns in probe.reads():
+        if not table.holds_rows:
+            kind = {"f": "a foreign table", "v": "a view", "m": "a materialized view"}[table.kind]
+            return "unsupported", f"{table.sql} is {kind}"
+        if catalog.server.is_standby and table.persistence == "u":
+            return "unsupported", f"{table.sql} is unlogged and cannot be read on a standby"
+        if not table.schema_usable:
+            return "permission", f"no USAGE on the schema of {table.sql}"
+        if not table.readable and not _columns_readable(table, columns):
+            return "permission", f"no SELECT on {table.sql}"
+        if table.row_security:
+            return "row_security", f"row security hides rows of {table.sql} from {catalog.server.user}"
+    return None
+
+
+def _columns_readable(table: Table, columns: tuple[str, ...] | None) -> bool:
+    wanted = table.columns if columns is None else tuple(table.by_name[name] for name in columns)
+    return bool(wanted) and all(column.readable for column in wanted)
+
+
+def plan(
+    catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Callable[[Object], bool] = lambda _: True
+) -> Plan:
+    """Runs every check over the catalog. Questions that are equal are asked once."""
+    made = Plan()
+    asked: dict[Probe, list[tuple[Check, Ask]]] = {}
+    for check in checks:
+        for result in check.run(catalog):
+            if isinstance(result, Finding):
+                if scope(result.object) or any(scope(other) for other in result.related):
+                    made.findings.append((check, result))
+            elif not scope(result.subject):
+                continue
+            elif isinstance(result, Clean):
+                made.clean.append((check, result))
+            elif isinstance(result, NotChecked):
+                made.not_checked.append((check, result))
+            elif not depth.includes(result.depth):
+                made.skipped.append((check, result))
+            else:
+                asked.setdefault(result.probe, []).append((check, result))
+    for probe, asks in asked.items():
+        hindered = hindrance(probe, catalog)
+        if hindered is None:
+            made.tasks.append(Task(probe, tuple(asks), sum(max(t.pages, 1) for t, _ in probe.reads())))
+            continue
+        for check, ask in asks:
+            made.not_checked.append((check, NotChecked(ask.subject, *hindered)))
+            if ask.unread is not None:
+                made.findings.append((check, ask.unread))
+    made.tasks.sort(key=lambda task: task.cost)
+    return made

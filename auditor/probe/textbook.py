@@ -1,0 +1,174 @@
+"""The textbook strategy of every question: the query a DBA would write by hand. The oracle of every other strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import singledispatch
+from typing import Any
+
+import sqlalchemy as sa
+
+from auditor.catalog.model import Table
+from auditor.check import Evidence
+from auditor.probe import Answer, Duplicates, Matching, Pairs, Probe, Relation, Unmatched
+from auditor.probe.sql import Condition, Rows, key_expression, partner, raw, referencing, shown, text_of
+
+Fetch = Callable[[str], list[tuple[str | None, ...]]]
+
+SAMPLE_ROWS = 10
+WITHHELD = "(withheld)"
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Which values of offending rows are read: `none`, `keys` (the row's own key and the columns of the relation), `full`
+    (also the other columns the question compares). Columns whose name matches `deny` are never read."""
+
+    policy: str = "keys"
+    deny: tuple[str, ...] = ()
+
+    def denied(self, column: str) -> bool:
+        """Whether values of a column of this name are withheld."""
+        return any(fnmatchcase(column.lower(), pattern.lower()) for pattern in self.deny)
+
+
+@singledispatch
+def ask(question: Probe, fetch: Fetch, samples: Samples) -> Answer:
+    """The answer of the rows, in the transaction `fetch` runs in. Counts are exact; the sample is read only after a failure."""
+    raise TypeError(f"no strategy for {type(question).__name__}")
+
+
+@ask.register
+def _(question: Unmatched, fetch: Fetch, samples: Samples) -> Answer:
+    rows = Rows(question.table, only=True)
+    return _relation(
+        question, rows, sa.and_(referencing(question, rows), sa.not_(partner(question, rows))), fetch, samples
+    )
+
+
+@ask.register
+def _(question: Pairs, fetch: Fetch, samples: Samples) -> Answer:
+    rows = Rows(question.table, only=True)
+    return _relation(question, rows, partner(question, rows), fetch, samples)
+
+
+def _relation(question: Relation, rows: Rows, condition: Condition, fetch: Fetch, samples: Samples) -> Answer:
+    offending = sa.and_(raw(question.where), condition) if question.where else condition
+    considered = rows.select(sa.func.count())
+    if question.where:
+        considered = considered.where(raw(question.where))
+    return _answer(rows, considered, offending, question.columns, question.columns, fetch, samples)
+
+
+@ask.register
+def _(question: Matching, fetch: Fetch, samples: Samples) -> Answer:
+    rows = Rows(question.table, only=True)
+    return _answer(rows, rows.select(sa.func.count()), raw(question.where), (), question.columns, fetch, samples)
+
+
+@ask.register
+def _(question: Duplicates, fetch: Fetch, samples: Samples) -> Answer:
+    rows = Rows(question.table, only=True)
+    inner = Rows(question.table, only=True, alias="same" if question.table.name != "same" else "other")
+    keys = [key_expression(inner, key) for key in question.keys]
+    conditions = [raw(question.where)] if question.where else []
+    if not question.nulls_equal:
+        conditions += [key.is_not(None) for key in keys]
+    held = inner.select(sa.func.count().label("n")).where(*conditions).group_by(*keys).subquery("held")
+    repeated = held.c.n > 1
+    count, groups, examined = fetch(
+        text_of(
+            sa.select(
+                sa.func.coalesce(sa.func.sum(held.c.n).filter(repeated), sa.text("0")),
+                sa.func.count().filter(repeated),
+                sa.func.coalesce(sa.func.sum(held.c.n), sa.text("0")),
+            )
+        )
+    )[0]
+    # Rows are named by where they lie: comparing the keys themselves would look up an operator by name.
+    counted = (
+        inner.select(
+            inner.column("tableoid").label("tableoid"),
+            inner.column("ctid").label("ctid"),
+            sa.func.count().over(partition_by=keys).label("n"),
+        )
+        .where(*conditions)
+        .subquery("counted")
+    )
+    offending = sa.tuple_(rows.column("tableoid"), rows.column("ctid")).in_(
+        sa.select(counted.c.tableoid, counted.c.ctid).where(counted.c.n > sa.text("1"))
+    )
+    columns = tuple(key.column for key in question.keys if key.column is not None)
+    references = {c for fk in question.table.foreign_keys for c in fk.columns}
+    named = tuple(c for c in columns if c in references)
+    return _evidence(
+        rows, offending, _number(count), _number(examined), _number(groups), named, columns, fetch, samples
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text or 0)
+
+
+def _answer(
+    rows: Rows,
+    considered: sa.Select[Any],
+    offending: Condition,
+    names: tuple[str, ...],
+    compared: tuple[str, ...],
+    fetch: Fetch,
+    samples: Samples,
+) -> Answer:
+    counted = rows.select(sa.func.count()).where(offending)
+    examined, count = fetch(text_of(sa.select(considered.scalar_subquery(), counted.scalar_subquery())))[0]
+    groups = 0
+    if _number(count) and names:
+        distinct = rows.select(*(rows.column(name) for name in names)).where(offending).distinct().subquery("keys")
+        groups = _number(fetch(text_of(sa.select(sa.func.count()).select_from(distinct)))[0][0])
+    return _evidence(rows, offending, _number(count), _number(examined), groups, names, compared, fetch, samples)
+
+
+def _evidence(
+    rows: Rows,
+    offending: Condition,
+    count: int,
+    examined: int,
+    groups: int,
+    names: tuple[str, ...],
+    compared: tuple[str, ...],
+    fetch: Fetch,
+    samples: Samples,
+) -> Answer:
+    sample: tuple[dict[str, str | None], ...] = ()
+    if count and samples.policy != "none":
+        sample = _sample(rows, offending, names if samples.policy == "keys" else compared, fetch, samples)
+    evidence = Evidence(
+        violations=count,
+        rows_examined=examined,
+        where=rows.predicate(offending) if count else None,
+        sql=text_of(rows.select(sa.text("*")).where(offending)),
+        sample=sample,
+        strategy="textbook",
+    )
+    return Answer(count, examined, evidence, groups)
+
+
+def _sample(
+    rows: Rows, offending: Condition, names: tuple[str, ...], fetch: Fetch, samples: Samples
+) -> tuple[dict[str, str | None], ...]:
+    table: Table = rows.table
+    columns = tuple(dict.fromkeys((*(table.row_key or ("ctid",)), *names)))
+    read = tuple(name for name in columns if not samples.denied(name))
+    if not read:
+        return ()
+    found = fetch(
+        text_of(
+            rows.select(*shown(rows, read))
+            .where(offending)
+            .order_by(*(rows.column(name) for name in table.row_key or ("ctid",)))
+            .limit(sa.literal_column(str(SAMPLE_ROWS)))
+        )
+    )
+    return tuple({name: WITHHELD if name not in read else row[read.index(name)] for name in columns} for row in found)

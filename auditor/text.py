@@ -1,0 +1,249 @@
+"""Text that came from a database is hostile until it has passed through here.
+
+A name or a value may hold any character but NUL: quotes, newlines, escape sequences, bidirectional controls, markup.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Reserved in PostgreSQL 13 to 18 as column or relation names (SQL Key Words, Appendix C): a name among these needs quotes.
+_KEYWORDS = frozenset(
+    [
+        "all",
+        "analyse",
+        "analyze",
+        "and",
+        "any",
+        "array",
+        "as",
+        "asc",
+        "asymmetric",
+        "authorization",
+        "between",
+        "bigint",
+        "binary",
+        "bit",
+        "boolean",
+        "both",
+        "case",
+        "cast",
+        "char",
+        "character",
+        "check",
+        "coalesce",
+        "collate",
+        "collation",
+        "column",
+        "concurrently",
+        "constraint",
+        "create",
+        "cross",
+        "current_catalog",
+        "current_date",
+        "current_role",
+        "current_schema",
+        "current_time",
+        "current_timestamp",
+        "current_user",
+        "dec",
+        "decimal",
+        "default",
+        "deferrable",
+        "desc",
+        "distinct",
+        "do",
+        "else",
+        "end",
+        "except",
+        "exists",
+        "extract",
+        "false",
+        "fetch",
+        "float",
+        "for",
+        "foreign",
+        "freeze",
+        "from",
+        "full",
+        "grant",
+        "greatest",
+        "group",
+        "grouping",
+        "having",
+        "ilike",
+        "in",
+        "initially",
+        "inner",
+        "inout",
+        "int",
+        "integer",
+        "intersect",
+        "interval",
+        "into",
+        "is",
+        "isnull",
+        "join",
+        "json",
+        "json_array",
+        "json_arrayagg",
+        "json_exists",
+        "json_object",
+        "json_objectagg",
+        "json_query",
+        "json_scalar",
+        "json_serialize",
+        "json_table",
+        "json_value",
+        "lateral",
+        "leading",
+        "least",
+        "left",
+        "like",
+        "limit",
+        "localtime",
+        "localtimestamp",
+        "merge_action",
+        "national",
+        "natural",
+        "nchar",
+        "none",
+        "normalize",
+        "not",
+        "notnull",
+        "null",
+        "nullif",
+        "numeric",
+        "offset",
+        "on",
+        "only",
+        "or",
+        "order",
+        "out",
+        "outer",
+        "overlaps",
+        "overlay",
+        "placing",
+        "position",
+        "precision",
+        "primary",
+        "real",
+        "references",
+        "returning",
+        "right",
+        "row",
+        "select",
+        "session_user",
+        "setof",
+        "similar",
+        "smallint",
+        "some",
+        "substring",
+        "symmetric",
+        "system_user",
+        "table",
+        "tablesample",
+        "then",
+        "time",
+        "timestamp",
+        "to",
+        "trailing",
+        "treat",
+        "trim",
+        "true",
+        "union",
+        "unique",
+        "user",
+        "using",
+        "values",
+        "varchar",
+        "variadic",
+        "verbose",
+        "when",
+        "where",
+        "window",
+        "with",
+        "xmlattributes",
+        "xmlconcat",
+        "xmlelement",
+        "xmlexists",
+        "xmlforest",
+        "xmlnamespaces",
+        "xmlparse",
+        "xmlpi",
+        "xmlroot",
+        "xmlserialize",
+        "xmltable",
+    ]
+)
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
+# Characters that change how their neighbours are shown, or that cannot be encoded: bidirectional controls, lone surrogates.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def _visible(character: str) -> str:
+    return f"\\x{ord(character):02x}" if ord(character) < 256 else f"\\u{ord(character):04x}"
+
+
+def safe_text(text: str) -> str:
+    """`text` with every control, bidirectional and unencodable character spelled out; tabs and newlines stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_visible(c) if c not in "\t\n" and unicodedata.category(c) in _INVISIBLE else c for c in text)
+
+
+def one_line(text: str) -> str:
+    """`safe_text` in which newlines and tabs are spelled out too: a name stays on the line it was put on."""
+    return safe_text(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def ident(name: str) -> str:
+    """`name` as an SQL identifier, quoted where PostgreSQL asks for it.
+
+    A name with control or bidirectional characters is written as `U&"..."`, so that it stays visible and on one line
+    (documentation: Lexical Structure, Identifiers and Key Words).
+    """
+    if _PLAIN.match(name) and name not in _KEYWORDS:
+        return name
+    categories = {unicodedata.category(c) for c in name}
+    if categories & _INVISIBLE and "Cs" not in categories:  # a byte of no encoding has no escape
+        escaped = "".join(
+            "\\\\" if c == "\\" else f"\\+{ord(c):06X}" if unicodedata.category(c) in _INVISIBLE else c for c in name
+        )
+        return 'U&"' + escaped.replace('"', '""') + '"'
+    return '"' + name.replace('"', '""') + '"'
+
+
+def idents(names: tuple[str, ...] | list[str]) -> str:
+    """A comma-separated list of identifiers."""
+    return ", ".join(ident(name) for name in names)
+
+
+def qualified(schema: str, name: str) -> str:
+    """`schema.name` as an SQL identifier."""
+    return f"{ident(schema)}.{ident(name)}"
+
+
+def literal(text: str) -> str:
+    """`text` as an SQL string literal, independent of standard_conforming_strings."""
+    doubled = text.replace("'", "''")
+    return " E'" + doubled.replace("\\", "\\\\") + "'" if "\\" in doubled else f"'{doubled}'"
+
+
+_QUOTED_OR_BREAK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\s*\n\s*""")
+
+
+def one_line_sql(text: str) -> str:
+    """SQL with its line breaks taken out, but for those inside quotes."""
+    return _QUOTED_OR_BREAK.sub(lambda found: found[1] or " ", text)
+
+
+def plural(count: int, noun: str, several: str | None = None) -> str:
+    """`1 row`, `2,301 rows`."""
+    return f"{count:,} {noun if count == 1 else several or noun + 's'}"
+
+
+def listed(words: list[str] | tuple[str, ...], last: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return f" {last} ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else list(words))

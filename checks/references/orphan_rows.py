@@ -1,0 +1,75 @@
+"""Rows point to a parent row that is not there.
+
+Joins drop these rows silently, pages that load the parent fail, and the constraint that should forbid them cannot be
+validated. PostgreSQL lets them in under a foreign key that is NOT VALID or NOT ENFORCED, while its triggers are off
+(ALTER TABLE ... DISABLE TRIGGER, session_replication_role = replica), and when a trigger cancels a cascade: a foreign
+key that says "validated" may still have orphans. At the default depth the foreign keys that are not enforced and the
+references of the configuration are read; at depth full, every foreign key.
+
+Not flagged: rows whose reference is NULL, as MATCH SIMPLE or MATCH FULL excuse it; partitions on their own (their rows
+are counted with the partitioned table); a row of an inheritance child of the referenced table is no parent, as for
+PostgreSQL's own check; rows outside the `where` of a configured reference.
+
+Fix: delete the orphans, or set the reference to NULL where it may be, or restore the parents; then validate the key.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+from auditor.catalog.model import Catalog, ForeignKey, Reference
+from auditor.check import Ask, Depth, Finding, NotChecked, Object, Result, Severity
+from auditor.probe import Answer, Unmatched
+from auditor.remedies import orphan_fixes
+from auditor.text import idents, listed, plural
+
+severity = Severity.ERROR
+depths = (Depth.DATA, Depth.FULL)
+
+
+def check(catalog: Catalog) -> Iterator[Result]:
+    for table, key, parent in catalog.foreign_keys:
+        subject = table.object("constraint", key.name, key.columns)
+        if key.period:
+            yield NotChecked(subject, "unsupported", "a PERIOD foreign key asks for range coverage")
+            continue
+        relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
+        probe = Unmatched(table, key.columns, parent, key.referenced_columns, operators=key.operators, match=key.match)
+        depth = Depth.FULL if key.vouched else Depth.DATA
+        yield Ask(subject, probe, partial(verdict, subject=subject, relation=relation, key=key), depth=depth)
+    for reference in catalog.references:
+        if reference.configured:
+            subject = reference.table.object("column", columns=reference.columns)
+            yield Ask(subject, Unmatched.of(reference), partial(verdict, subject=subject, relation=reference, key=None))
+
+
+def verdict(answer: Answer, subject: Object, relation: Reference, key: ForeignKey | None) -> Finding | None:
+    if not answer.count:
+        return None
+    table, parent = relation.table, relation.referenced
+    names = listed([f"{table.sql}.{name}" for name in idents(relation.columns).split(", ")])
+    return Finding(
+        severity,
+        subject,
+        title=f"{plural(answer.count, 'row')} of {table.sql} {'points' if answer.count == 1 else 'point'} to"
+        f" {plural(answer.groups, 'row')} of {parent.sql} that {'does' if answer.groups == 1 else 'do'} not exist",
+        message=f"{names} should name a row of {parent.sql} ({idents(relation.referenced_columns)}). {why(key)}"
+        " Joins drop the orphans silently, and whatever loads their parent fails.",
+        related=(parent.object(columns=relation.referenced_columns),),
+        fixes=orphan_fixes(answer, relation, key),
+        defect=relation.orphans,
+    )
+
+
+def why(key: ForeignKey | None) -> str:
+    if key is None:
+        return "No foreign key declares this relation: nothing prevents more of them."
+    if not key.enforced:
+        return "The foreign key is NOT ENFORCED: it checks nothing."
+    if not key.fires:
+        return "Triggers of the foreign key are disabled: it checks in part, or not at all."
+    if not key.validated:
+        return "The foreign key is NOT VALID: rows that were there before it were never checked."
+    return (
+        "The server calls the foreign key valid, but it was bypassed"
+        " (disabled triggers, the replica role, or a cascade that a trigger cancelled)."
+    )

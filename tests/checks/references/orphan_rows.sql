@@ -1,0 +1,57 @@
+-- depth: full
+CREATE SCHEMA app;
+CREATE TABLE app.users (id int PRIMARY KEY);
+INSERT INTO app.users SELECT generate_series(1, 10);
+
+CREATE TABLE app.orders (id int PRIMARY KEY, user_id int);
+INSERT INTO app.orders VALUES (1, 1), (2, 2), (3, 99), (4, 99), (5, 98), (6, NULL);
+ALTER TABLE app.orders ADD CONSTRAINT orders_user FOREIGN KEY (user_id) REFERENCES app.users NOT VALID; -- finds: 3 rows of app.orders point to 2 rows of app.users that do not exist
+
+-- validated, and yet broken: loaded under the replica role
+CREATE TABLE app.notes (id int PRIMARY KEY, user_id int REFERENCES app.users); -- finds: 1 row of app.notes points to 1 row of app.users that does not exist
+SET session_replication_role = replica;
+INSERT INTO app.notes VALUES (1, 1), (2, 77);
+RESET session_replication_role;
+
+-- composite keys: MATCH FULL counts a half NULL, MATCH SIMPLE does not
+CREATE TABLE app.seats (hall int, seat int, PRIMARY KEY (hall, seat));
+INSERT INTO app.seats VALUES (1, 1), (1, 2);
+CREATE TABLE app.full_tickets (id int PRIMARY KEY, hall int, seat int);
+INSERT INTO app.full_tickets VALUES (1, 1, 1), (2, 1, NULL), (3, NULL, NULL), (4, 2, 2);
+ALTER TABLE app.full_tickets ADD CONSTRAINT full_seat FOREIGN KEY (hall, seat) REFERENCES app.seats MATCH FULL NOT VALID; -- finds: 2 rows of app.full_tickets point to 2 rows of app.seats that do not exist
+CREATE TABLE app.simple_tickets (id int PRIMARY KEY, hall int, seat int);
+INSERT INTO app.simple_tickets VALUES (1, 1, 1), (2, 9, NULL), (3, NULL, NULL);
+ALTER TABLE app.simple_tickets ADD CONSTRAINT simple_seat FOREIGN KEY (hall, seat) REFERENCES app.seats NOT VALID;
+
+-- an inheritance child does not stand in for a missing parent
+CREATE TABLE app.vip_users () INHERITS (app.users);
+INSERT INTO app.vip_users VALUES (500);
+CREATE TABLE app.lounges (id int PRIMARY KEY, user_id int);
+INSERT INTO app.lounges VALUES (1, 500);
+ALTER TABLE app.lounges ADD CONSTRAINT lounges_user FOREIGN KEY (user_id) REFERENCES app.users NOT VALID; -- finds: 1 row of app.lounges points to 1 row of app.users that does not exist
+
+-- partitioned on both sides: one finding for the whole, none for the clones
+CREATE TABLE app.accounts (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE app.accounts_1 PARTITION OF app.accounts FOR VALUES FROM (0) TO (100);
+CREATE TABLE app.accounts_2 PARTITION OF app.accounts FOR VALUES FROM (100) TO (200);
+INSERT INTO app.accounts VALUES (1), (150);
+CREATE TABLE app.events (id int, account_id int REFERENCES app.accounts) PARTITION BY RANGE (id); -- finds: 1 row of app.events points to 1 row of app.accounts that does not exist
+CREATE TABLE app.events_1 PARTITION OF app.events FOR VALUES FROM (0) TO (10);
+CREATE TABLE app.events_2 PARTITION OF app.events FOR VALUES FROM (10) TO (20);
+SET session_replication_role = replica;
+INSERT INTO app.events VALUES (1, 1), (2, 150), (11, 151);
+RESET session_replication_role;
+
+-- clean neighbours: validated and whole; quoted names; a reference to itself
+CREATE TABLE app."Odd ""Name""" ("The Id" int PRIMARY KEY, "%s" int REFERENCES app."Odd ""Name""");
+INSERT INTO app."Odd ""Name""" VALUES (1, NULL), (2, 1), (3, 3);
+CREATE TABLE app.clean (id int PRIMARY KEY, user_id int REFERENCES app.users);
+INSERT INTO app.clean VALUES (1, 1), (2, NULL);
+
+-- declared in the configuration only
+CREATE TABLE app.visits (id int PRIMARY KEY, visitor int, kind text); -- finds: 1 row of app.visits points to 1 row of app.users that does not exist
+INSERT INTO app.visits VALUES (1, 1, 'user'), (2, 400, 'user'), (3, 401, 'robot');
+-- config: [[reference]]
+-- config: from = "app.visits(visitor)"
+-- config: to = "app.users(id)"
+-- config: where = "kind = 'user'"
