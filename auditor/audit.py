@@ -18,7 +18,7 @@ from auditor import __version__
 from auditor.catalog.infer import complete, configured_predicates
 from auditor.catalog.model import Catalog, Server, Statement
 from auditor.catalog.read import read_catalog
-from auditor.check import Finding, NotChecked, Object, Severity
+from auditor.check import Ask, Finding, NotChecked, Object, Severity
 from auditor.config import Ignore, Settings
 from auditor.connection import Session, Target
 from auditor.errors import CannotConnectError, ConfigError, UsageError
@@ -214,7 +214,7 @@ class Auditor:
         for check, clean in made.clean:
             self._coverage.append(Coverage(check.id, clean.subject, "passed"))
         for check, ask in made.skipped:
-            if ask.unread is not None:
+            if isinstance(ask, Ask) and ask.unread is not None:
                 self._findings.append(_named(ask.unread, check))
                 self._coverage.append(Coverage(check.id, ask.subject, "failed"))
             else:

@@ -120,11 +120,15 @@ class Clean:
 
 @dataclass(frozen=True, slots=True)
 class NotChecked:
-    """The check could not judge `subject`; `reason` is one of the contract's, `detail` is for the reader."""
+    """The check could not judge `subject`; `reason` is one of the contract's, `detail` is for the reader.
+
+    `depth` is the depth from which on it would have been judged.
+    """
 
     subject: Object
     reason: str
     detail: str = ""
+    depth: Depth = Depth.CATALOG
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ class Plan:
     findings: list[tuple[Check, Finding]] = field(default_factory=list)
     clean: list[tuple[Check, Clean]] = field(default_factory=list)
     not_checked: list[tuple[Check, NotChecked]] = field(default_factory=list)
-    skipped: list[tuple[Check, Ask]] = field(default_factory=list)
+    skipped: list[tuple[Check, Ask | NotChecked]] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
 
 
@@ -88,10 +88,10 @@ def plan(
                 continue
             elif isinstance(result, Clean):
                 made.clean.append((check, result))
-            elif isinstance(result, NotChecked):
-                made.not_checked.append((check, result))
             elif not depth.includes(result.depth):
                 made.skipped.append((check, result))
+            elif isinstance(result, NotChecked):
+                made.not_checked.append((check, result))
             else:
                 asked.setdefault(result.probe, []).append((check, result))
     for probe, asks in asked.items():

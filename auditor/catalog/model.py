@@ -109,11 +109,11 @@ class Constraint:
 
 @dataclass(frozen=True, slots=True)
 class RiTrigger:
-    """One of the internal triggers that make a foreign key hold."""
+    """One of the internal triggers that make a foreign key hold, in a state that is not the ordinary one."""
 
     name: str
     table: int
-    enabled: str  # O origin, D disabled, R replica only, A always
+    enabled: str  # D disabled, R replica only, A always
 
     @property
     def fires(self) -> bool:
@@ -123,7 +123,10 @@ class RiTrigger:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """A declared foreign key. Clones on partitions (conparentid <> 0) are left out; their triggers are kept with it."""
+    """A declared foreign key. Clones on partitions (conparentid <> 0) are left out; their triggers are kept with it.
+
+    Of its internal triggers, those on the referencing and on the referenced side that are not in the ordinary state O.
+    """
 
     oid: int
     name: str

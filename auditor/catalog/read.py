@@ -7,6 +7,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
 
@@ -30,6 +31,11 @@ from auditor.catalog.model import (
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
 
+# In the order in which they are needed.
+_QUERIES = (
+    *("server", "constraints", "types", "statistics", "columns", "indexes", "triggers", "operators", "foreign_keys"),
+    *("rules", "tables", "functions", "sequences", "extensions", "shown"),
+)
 _SINCE = re.compile(r"/\* (\d+)\+ \*/(.*?)/\* else \*/(.*?)/\* end \*/", re.DOTALL)
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))
 
@@ -44,12 +50,10 @@ def query(name: str, major: int) -> str:
     return re.sub(r"^--.*\n", "", chosen, flags=re.MULTILINE)
 
 
-def _rows(fetch: Fetch, name: str, major: int) -> list[Row]:
+def _ask(fetch: Fetch, name: str, major: int) -> str:
     # One row of JSON per query: types survive (all results are loaded as text), and the parser is in C.
-    found = fetch(f"SELECT pg_catalog.json_agg(pg_catalog.row_to_json(q))::text FROM (\n{query(name, major)}) AS q")
-    text = found[0][0]
-    rows: list[Row] = json.loads(text) if text else []
-    return rows
+    each = "q.json_build_array" if name == "columns" else "pg_catalog.row_to_json(q)"
+    return fetch(f"SELECT pg_catalog.json_agg({each})::text FROM (\n{query(name, major)}) AS q")[0][0] or "[]"
 
 
 def read_catalog(fetch: Fetch, *, major: int, host: str, port: int) -> Catalog:
@@ -62,44 +66,53 @@ def read_catalog(fetch: Fetch, *, major: int, host: str, port: int) -> Catalog:
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return _read(fetch, major, host, port)
+        # The server works on the next query while the last answer is taken apart.
+        with ThreadPoolExecutor(1) as ahead:
+            texts = {name: ahead.submit(_ask, fetch, name, major) for name in _QUERIES}
+            try:
+                return _read(lambda name: json.loads(texts[name].result()), host, port)
+            finally:
+                for text in texts.values():
+                    text.cancel()
     finally:
         if collecting:
             gc.enable()
 
 
-def _read(fetch: Fetch, major: int, host: str, port: int) -> Catalog:
-    server = _rows(fetch, "server", major)[0]
-    constraints = _rows(fetch, "constraints", major)
-    types = _types(_rows(fetch, "types", major), constraints)
+def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
+    server = rows("server")[0]
+    constraints = rows("constraints")
+    types = _types(rows("types"), constraints)
     names: dict[int, dict[int, str]] = defaultdict(dict)
-    statistics = {(r["table"], r["column"]): r for r in _rows(fetch, "statistics", major)}
+    statistics = {(r["table"], r["column"]): r for r in rows("statistics")}
     columns: dict[int, list[Column]] = defaultdict(list)
-    for row in _rows(fetch, "columns", major):
-        names[row["table"]][row["number"]] = row["name"]
-        columns[row["table"]].append(_column(row, types, statistics.get((row["table"], row["name"]), {})))
+    for row in rows("columns"):
+        table, number, name = row[:3]
+        names[table][number] = name
+        columns[table].append(_column(row, types, statistics.get((table, name), _NO_STATISTICS)))
     checks: dict[int, list[Constraint]] = defaultdict(list)
     for row in constraints:
         if row["table"]:
             checks[row["table"]].append(_constraint(row, names[row["table"]]))
     indexes: dict[int, list[Index]] = defaultdict(list)
-    for row in _rows(fetch, "indexes", major):
+    for row in rows("indexes"):
         indexes[row["table"]].append(_index(row, names[row["table"]]))
     triggers: dict[int, list[Trigger]] = defaultdict(list)
     internal: list[Row] = []
-    for row in _rows(fetch, "triggers", major):
+    for row in rows("triggers"):
         if row["internal"]:
             internal.append(row)
         else:
             triggers[row["table"]].append(_trigger(row, names[row["table"]]))
-    foreign_keys = _foreign_keys(_rows(fetch, "foreign_keys", major), internal, names)
+    operators = {row["oid"]: (row["schema"], row["name"]) for row in rows("operators")}
+    foreign_keys = _foreign_keys(rows("foreign_keys"), internal, operators, names)
     rules: dict[int, list[Rule]] = defaultdict(list)
-    for row in _rows(fetch, "rules", major):
+    for row in rows("rules"):
         event = {"2": "update", "3": "insert", "4": "delete"}[row["event"]]
         rules[row["table"]].append(
             Rule(row["name"], row["table"], event, row["instead"], row["enabled"], row["definition"])
         )
-    relations = _rows(fetch, "tables", major)
+    relations = rows("tables")
     children: dict[int, list[int]] = defaultdict(list)
     for row in relations:
         for parent in row["parents"] or ():
@@ -148,10 +161,10 @@ def _read(fetch: Fetch, major: int, host: str, port: int) -> Catalog:
         ),
         tables=tables,
         types=types,
-        functions={row["oid"]: Function(**row) for row in _rows(fetch, "functions", major)},
-        sequences={row["oid"]: _sequence(row) for row in _rows(fetch, "sequences", major)},
-        extensions={row["name"]: row["version"] for row in _rows(fetch, "extensions", major)},
-        shown={row["kind"]: (row["shown"], row["held"]) for row in _rows(fetch, "shown", major)},
+        functions={row["oid"]: Function(**row) for row in rows("functions")},
+        sequences={row["oid"]: _sequence(row) for row in rows("sequences")},
+        extensions={row["name"]: row["version"] for row in rows("extensions")},
+        shown={row["kind"]: (row["shown"], row["held"]) for row in rows("shown")},
     )
 
 
@@ -189,29 +202,32 @@ def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
 _UNKNOWN = Type(0, "", "", "b", "X", 0, False, False, None)
 
 
-def _column(row: Row, types: dict[int, Type], statistics: Row) -> Column:
-    oid = row["type_oid"]
+_NO_STATISTICS: Row = {}
+
+
+def _column(row: list[Any], types: dict[int, Type], statistics: Row) -> Column:
+    _, number, name, type_name, oid, not_null, validated, default, identity, generated, *rest = row
+    collation_schema, collation, deterministic, readable, comment = rest
     kind = types.get(oid, _UNKNOWN)
-    collation = row["collation_name"]
     return Column(
-        row["number"],
-        row["name"],
-        row["type"],
+        number,
+        name,
+        type_name,
         oid,
         kind.base or oid,
         kind.category,
-        row["not_null"],
-        row["not_null_validated"],
+        not_null,
+        validated,
         kind.not_null,
-        row["default"],
-        row["identity"],
-        row["generated"],
-        (row["collation_schema"], collation) if collation else None,
-        row["deterministic"],
+        default,
+        identity,
+        generated,
+        (collation_schema, collation) if collation else None,
+        deterministic,
         statistics.get("n_distinct"),
         statistics.get("null_frac"),
-        row["readable"],
-        row["comment"],
+        readable,
+        comment,
     )
 
 
@@ -289,7 +305,10 @@ def _trigger(row: Row, names: dict[int, str]) -> Trigger:
 
 
 def _foreign_keys(
-    rows: list[Row], internal: list[Row], names: dict[int, dict[int, str]]
+    rows: list[Row],
+    internal: list[Row],
+    operators: dict[int, tuple[str, str]],
+    names: dict[int, dict[int, str]],
 ) -> dict[int, list[ForeignKey]]:
     parent = {row["oid"]: row["parent"] for row in rows}
 
@@ -322,7 +341,7 @@ def _foreign_keys(
                 on_update=row["on_update"],
                 match=row["match"],
                 delete_set_columns=tuple(own[n] for n in row["delete_set_columns"] or ()),
-                operators=tuple((schema, name) for schema, name in row["operators"] or ()),
+                operators=tuple(operators[oid] for oid in row["operators"] or ()),
                 validated=row["validated"],
                 enforced=row["enforced"],
                 deferrable=row["deferrable"],

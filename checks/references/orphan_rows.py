@@ -29,12 +29,12 @@ depths = (Depth.DATA, Depth.FULL)
 def check(catalog: Catalog) -> Iterator[Result]:
     for table, key, parent in catalog.foreign_keys:
         subject = table.object("constraint", key.name, key.columns)
+        depth = Depth.FULL if key.vouched else Depth.DATA
         if key.period:
-            yield NotChecked(subject, "unsupported", "a PERIOD foreign key asks for range coverage")
+            yield NotChecked(subject, "unsupported", "a PERIOD foreign key asks for range coverage", depth)
             continue
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
         probe = Unmatched(table, key.columns, parent, key.referenced_columns, operators=key.operators, match=key.match)
-        depth = Depth.FULL if key.vouched else Depth.DATA
         yield Ask(subject, probe, partial(verdict, subject=subject, relation=relation, key=key), depth=depth)
     for reference in catalog.references:
         if reference.configured:

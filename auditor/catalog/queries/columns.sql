@@ -1,16 +1,12 @@
--- One row per column, as an array: the largest result, and names of keys would double it.
+-- One row per column, as an array: the largest result, which names of keys would double. `read._column` takes it apart.
 -- NOT NULL may be NOT VALID on 18: pg_attribute.attnotnull is set, and the 'n' row of pg_constraint is not validated.
-SELECT a.attrelid::int8 AS "table", a.attnum AS number, a.attname AS name,
-       pg_catalog.format_type(a.atttypid, a.atttypmod) AS type, a.atttypid::int8 AS type_oid,
-       a.attnotnull AS not_null,
-       /* 18+ */ n.conrelid IS NULL /* else */ true /* end */ AS not_null_validated,
-       pg_catalog.pg_get_expr(d.adbin, d.adrelid) AS "default",
-       a.attidentity AS identity, a.attgenerated AS generated,
-       CASE WHEN a.attcollation <> 0 THEN cn.nspname END AS collation_schema,
-       CASE WHEN a.attcollation <> 0 THEN l.collname END AS collation_name,
-       coalesce(l.collisdeterministic, true) AS deterministic,
-       pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT') AS readable,
-       t.description AS comment
+SELECT pg_catalog.json_build_array(
+           a.attrelid::int8, a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid::int8,
+           a.attnotnull, /* 18+ */ n.conrelid IS NULL /* else */ true /* end */,
+           pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated,
+           CASE WHEN l.oid <> 100 THEN cn.nspname END, CASE WHEN l.oid <> 100 THEN l.collname END,
+           coalesce(l.collisdeterministic, true),
+           pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), t.description)
 FROM pg_catalog.pg_attribute AS a
 JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relpersistence <> 't'
 LEFT JOIN pg_catalog.pg_attrdef AS d ON d.adrelid = a.attrelid AND d.adnum = a.attnum

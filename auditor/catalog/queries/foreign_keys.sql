@@ -3,10 +3,7 @@ SELECT c.oid::int8, c.conname AS name, c.conrelid::int8 AS "table", c.conkey AS 
        c.confrelid::int8 AS referenced, c.confkey AS referenced_columns,
        c.confdeltype AS on_delete, c.confupdtype AS on_update, c.confmatchtype AS match,
        /* 15+ */ c.confdelsetcols /* else */ NULL::int2[] /* end */ AS delete_set_columns,
-       (SELECT pg_catalog.json_agg(pg_catalog.json_build_array(n.nspname, o.oprname) ORDER BY k.position)
-        FROM pg_catalog.unnest(c.conpfeqop) WITH ORDINALITY AS k (oid, position)
-        JOIN pg_catalog.pg_operator AS o ON o.oid = k.oid
-        JOIN pg_catalog.pg_namespace AS n ON n.oid = o.oprnamespace) AS operators,
+       c.conpfeqop::int8[] AS operators,
        c.convalidated AS validated,
        /* 18+ */ c.conenforced /* else */ true /* end */ AS enforced,
        c.condeferrable AS deferrable, c.condeferred AS deferred, c.conparentid::int8 AS parent,

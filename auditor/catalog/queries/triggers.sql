@@ -1,4 +1,4 @@
--- Triggers of users, and the internal ones of foreign keys. tgtype bits: Catalog header pg_trigger.h, also read by
+-- Triggers of users, and those internal ones of foreign keys that are not in their ordinary state O. tgtype bits: Catalog header pg_trigger.h, also read by
 -- information_schema.triggers (1 row, 2 before, 4 insert, 8 delete, 16 update, 32 truncate, 64 instead).
 SELECT t.oid::int8, t.tgname AS name, t.tgrelid::int8 AS "table", t.tgfoid::int8 AS function, t.tgenabled AS enabled,
        t.tgisinternal AS internal, t.tgconstraint::int8 AS "constraint", t.tgtype AS type,
@@ -7,5 +7,5 @@ SELECT t.oid::int8, t.tgname AS name, t.tgrelid::int8 AS "table", t.tgfoid::int8
        t.tgfoid IN (1644, 1645) AS checks,
        CASE WHEN t.tgisinternal THEN '' ELSE pg_catalog.pg_get_triggerdef(t.oid) END AS definition
 FROM pg_catalog.pg_trigger AS t
-WHERE NOT t.tgisinternal OR t.tgconstraint <> 0
+WHERE NOT t.tgisinternal OR (t.tgconstraint <> 0 AND t.tgenabled <> 'O')
 ORDER BY t.tgrelid, t.tgname
