@@ -19,7 +19,7 @@ MAJOR = os.environ.get("AUDITOR_TEST_POSTGRES", "")
 def server() -> Iterator[str]:
     """The DSN of a superuser on a server that this test run alone uses."""
     if MAJOR:
-        from testcontainers.postgres import PostgresContainer
+        from testcontainers.community.postgres import PostgresContainer
 
         with PostgresContainer(f"postgres:{MAJOR}", username="postgres", password="postgres", driver=None) as container:
             yield container.get_connection_url()
