@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from auditor.check import Object
-from auditor.text import qualified
+from auditor.text import idents, qualified
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +394,11 @@ class Companion:
     same_state: tuple[tuple[str, str], ...] = ()
     trigger: str | None = None
     evidence: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from other companions of the same table: the other table and its columns, as `in` has them."""
+        return f"{self.companion.sql} ({idents(self.companion_columns)})"
 
 
 @dataclass(frozen=True, slots=True)

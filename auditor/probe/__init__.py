@@ -24,7 +24,7 @@ class Relation:
     equality of a unique index over the referenced columns, or `=`. `only` leaves inheritance children of `referenced`
     out, as foreign keys do. `match` is s (simple: a NULL excuses the row) or f (full: only all NULLs do). `reverse` asks
     from the referenced side of a foreign key: its collation is then that of `table`. `other_row` does not take a row as
-    its own partner.
+    its own partner. `unless` is for Pairs: a matching row for which it holds excuses the row of `table`.
     """
 
     table: Table
@@ -38,6 +38,7 @@ class Relation:
     only: bool = True
     reverse: bool = False
     other_row: bool = False
+    unless: str | None = None
 
     @classmethod
     def of(cls, reference: Reference) -> Self:
@@ -54,7 +55,7 @@ class Relation:
     def reads(self) -> Reads:
         """The tables and columns whose SELECT privilege the question needs."""
         yield self.table, None if self.where else (*self.columns, *self.table.row_key)
-        yield self.referenced, None if self.referenced_where else self.referenced_columns
+        yield self.referenced, None if self.referenced_where or self.unless else self.referenced_columns
 
 
 class Unmatched(Relation):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import singledispatch
 from typing import Any
@@ -51,7 +51,10 @@ def _(question: Unmatched, fetch: Fetch, samples: Samples) -> Answer:
 @ask.register
 def _(question: Pairs, fetch: Fetch, samples: Samples) -> Answer:
     rows = Rows(question.table, only=True)
-    return _relation(question, rows, partner(question, rows), fetch, samples)
+    condition = partner(question, rows)
+    if question.unless:
+        condition = sa.and_(condition, sa.not_(partner(replace(question, referenced_where=question.unless), rows)))
+    return _relation(question, rows, condition, fetch, samples)
 
 
 def _relation(question: Relation, rows: Rows, condition: Condition, fetch: Fetch, samples: Samples) -> Answer:
