@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from auditor.audit import Audit, Coverage
-from auditor.check import Finding, Object, Severity
+from auditor.check import Depth, Finding, Object, Severity
 from auditor.text import ident, idents, one_line, plural, qualified, safe_text
 
 SYMBOLS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.INFO: "●"}
@@ -52,9 +53,10 @@ class Unchecked:
     entries: tuple[Coverage, ...]
 
     @property
-    def objects(self) -> tuple[str, ...]:
-        """The names concerned, each once, in the report's order."""
-        return tuple(dict.fromkeys(name(entry.object) for entry in self.entries))
+    def details(self) -> dict[str, int]:
+        """Why exactly, or else which object, with how often that was said; the most frequent first."""
+        said = Counter(one_line(entry.detail) or name(entry.object) for entry in self.entries)
+        return dict(said.most_common())
 
 
 def counts(audit: Audit) -> Counts:
@@ -99,13 +101,13 @@ def certainty(finding: Finding) -> str:
 def name(subject: Object) -> str:
     """An object as SQL names it: `app.orders`, `app.orders.user_id`, `orders_user on app.orders`; on one line."""
     base = qualified(subject.schema, subject.table) if subject.schema and subject.table else ""
-    columns = f"{ident(subject.columns[0])}" if len(subject.columns) == 1 else f"({idents(subject.columns)})"
     if subject.kind == "statement":
         said = subject.name or subject.table
     elif base and subject.name:
         said = f"{ident(subject.name)} on {base}"
     elif base and subject.columns:
-        said = f"{base}.{columns}" if len(subject.columns) == 1 else f"{base} {columns}"
+        single = subject.kind == "column" and len(subject.columns) == 1
+        said = f"{base}.{ident(subject.columns[0])}" if single else f"{base} ({idents(subject.columns)})"
     elif base:
         said = base
     elif subject.schema and subject.name:
@@ -133,11 +135,23 @@ def unchecked(audit: Audit) -> tuple[Unchecked, ...]:
     return tuple(sorted(made, key=lambda group: (-len(group.entries), group.reason)))
 
 
+def skipped(audit: Audit) -> str:
+    """What this depth does not look at, as a sentence; empty when it looks at everything."""
+    count = counts(audit).skipped
+    if not count:
+        return ""
+    what = plural(count, "check of an object was", "checks of objects were")
+    if audit.run.depth == Depth.CATALOG:
+        return f"{what} skipped: depth catalog reads no rows; --depth data does"
+    return f"{what} skipped: depth data trusts what the server vouches for; --depth full reads it again"
+
+
 def subject_of(audit: Audit) -> str:
     """What was audited, and as whom: `shop on db1:5432 · PostgreSQL 18.1 · primary · as auditor`."""
     database = audit.database
     role = "standby" if database.is_standby else "primary"
-    place = f"{database.host}:{database.port}" if not database.host.startswith("/") else database.host
+    socket = database.host.startswith("/") or not database.host
+    place = f"{database.host or 'this machine'}{f', port {database.port}' if socket else f':{database.port}'}"
     return one_line(
         f"{ident(database.name)} on {place} · PostgreSQL {database.server_version} · {role} · as {ident(database.user)}"
     )
@@ -160,7 +174,9 @@ def _time(text: str) -> datetime | None:
 
 
 def duration(seconds: float) -> str:
-    """`0.2 s`, `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    """`12 ms`, `1.2 s`, `42 s`, `3 min 20 s`, `2 h 5 min`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -210,6 +226,7 @@ _SQL_QUOTED = re.compile(
     r"""(?P<escape>(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*')"""
     r"""|(?P<unicode>(?<![\w$])[uU]&(?:'(?:[^']|'')*'|"(?:[^"]|"")*"))"""
     r"""|(?P<plain>'(?:[^']|'')*'|"(?:[^"]|"")*")"""
+    r"""|(?P<comment>--[^\n]*|/\*.*?\*/)"""
     r"""|(?P<dollar>(?<![\w$])\$(?P<tag>[^\W\d]?\w*)\$.*?\$(?P=tag)\$)""",
     re.DOTALL,
 )
@@ -231,7 +248,7 @@ def sql_text(sql: str) -> str:
 
     def shown(found: re.Match[str]) -> str:
         text = found[0]
-        if found["dollar"] is not None or not hidden(text):
+        if found["dollar"] or found["comment"] or not hidden(text):
             return text
         if found["escape"] is not None:
             return spelled(text, "\\U{:08X}")

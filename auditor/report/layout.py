@@ -1,0 +1,124 @@
+"""Lines for a terminal: how wide text is, where it may be broken, what is left out of it. Tables of a few columns."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+
+from auditor.text import one_line
+
+# What a CI system obeys wherever it stands in a line of a log: ##[group], ##vso[...], ##teamcity[...].
+_LOG_COMMAND = re.compile(r"##(?=\w*\[)")
+# A quoted identifier is one word, whatever stands in it.
+_WORD = re.compile(r"""(?:"(?:[^"]|"")*"|[^\s"]|")+""")
+_PART = re.compile(r"""(?:"(?:[^"]|"")*"|[^."]|")+\.?|\.""")
+
+
+def line(text: str) -> str:
+    """`one_line` text that no log reader takes for a command either."""
+    return _LOG_COMMAND.sub(r"#\\x23", one_line(text))
+
+
+def width(text: str) -> int:
+    """The columns `text` takes: two for a wide character, none for a combining one (Unicode Standard Annex 11)."""
+    if text.isascii():
+        return len(text)
+    return sum(_columns(character) for character in text)
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def elide(text: str, limit: int) -> str:
+    """`text` in at most `limit` columns: what is left out at its end is an ellipsis, after a whole word if one is near."""
+    if width(text) <= limit:
+        return text
+    kept, rest = _split(text, limit - 1)
+    word = kept.rpartition(" ")[0]
+    if not rest.startswith(" ") and width(word) * 4 >= limit * 3:
+        kept = word
+    return kept.rstrip(" ,.;:") + "…"
+
+
+def _split(text: str, limit: int) -> tuple[str, str]:
+    """The longest beginning of `text` that takes at most `limit` columns, and what follows it."""
+    taken = 0
+    for place, character in enumerate(text):
+        taken += _columns(character)
+        if taken > limit:
+            return text[:place], text[place:]
+    return text, ""
+
+
+def wrap(text: str, limit: int, first: str = "", rest: str | None = None, most: int = 0) -> list[str]:
+    """`text` as lines of at most `limit` columns that begin with `first`, then `rest` (the same, if None).
+
+    Breaks are at spaces outside quoted identifiers; a word too long for a line is broken at the dots between its
+    identifiers, and only then anywhere. `most` lines are kept if it is not 0; the last of them then ends in an ellipsis.
+    """
+    follow = first if rest is None else rest
+    lines: list[str] = []
+    current = first
+    empty = True
+    for word in _WORD.findall(text):
+        for number, piece in enumerate(_pieces(word, limit - max(width(first), width(follow)))):
+            gap = " " if number == 0 and not empty else ""
+            if not empty and width(current) + len(gap) + width(piece) > limit:
+                lines.append(current)
+                current, gap = follow, ""
+            current += gap + piece
+            empty = False
+    lines.append(current)
+    if most and len(lines) > most:
+        left = " ".join(part.removeprefix(follow) for part in lines[most:])
+        prefix = follow if most > 1 else first
+        last = lines[most - 1].removeprefix(prefix)
+        lines[most - 1 :] = [prefix + elide(f"{last} {left}", limit - width(prefix))]
+    return lines
+
+
+def flow(parts: Sequence[str], limit: int, first: str = "", rest: str = "") -> list[str]:
+    """Parts joined by ` · `, broken between them where that is possible."""
+    room = limit - max(width(first), width(rest)) - 2
+    bound = [part.replace(" ", "\0") if width(part) <= room else part for part in parts]
+    return [text.replace("\0", " ") for text in wrap("\0· ".join(bound), limit, first, rest)]
+
+
+def _pieces(word: str, limit: int) -> list[str]:
+    if width(word) <= limit:
+        return [word]
+    pieces: list[str] = []
+    for part in _PART.findall(word):
+        if pieces and width(pieces[-1]) + width(part) <= limit:
+            pieces[-1] += part
+            continue
+        rest = part
+        while rest:
+            piece, rest = _split(rest, limit)
+            if not piece:  # a wide character in one column: rather too wide than never
+                piece, rest = rest[0], rest[1:]
+            pieces.append(piece)
+    return pieces
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], limit: int) -> list[str]:
+    """A header and its rows in columns, numbers to the right; the widest columns are shortened until `limit` is kept."""
+    columns = list(zip(header, *rows, strict=True))
+    right = [all(re.fullmatch(r"-?[\d.,]+", cell) for cell in cells[1:]) for cells in columns]
+    widths = [max(width(cell) for cell in cells) for cells in columns]
+    while sum(widths) + 2 * (len(widths) - 1) > limit and max(widths) > 4:
+        widths[widths.index(max(widths))] -= 1
+    lines = []
+    for row in (header, *rows):
+        cells = []
+        for cell, size, to_right in zip(row, widths, right, strict=True):
+            text = elide(cell, size)
+            padding = " " * (size - width(text))
+            cells.append(padding + text if to_right else text + padding)
+        lines.append("  ".join(cells).rstrip())
+    # More columns than a line can hold: what does not fit is left out, visibly.
+    return [elide(text, limit) for text in lines]
