@@ -1,0 +1,501 @@
+"""SQL text in, its upserts out: the files handed over with `--sql`, and the bodies of functions.
+
+The text is cut into tokens as PostgreSQL's own scanner does (documentation: Lexical Structure), so that comments,
+strings and quoted names cannot be mistaken for statements. What is taken out of it is written anew from its tokens,
+never copied: it is safe to stand in another statement. Text that is no PostgreSQL (psql's commands, templates, other
+dialects) is passed over where it says nothing about ON CONFLICT, and named as obscure where it does.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from auditor.catalog.model import Statement
+from auditor.errors import UsageError
+from auditor.text import ident, literal
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token. `value` is folded (word), unescaped (name, string) or as written; `prefix` is b, x, or $ of a string."""
+
+    kind: str  # word, name (quoted), string, number, parameter, operator, mark, other (no SQL)
+    value: str
+    start: int
+    end: int
+    prefix: str = ""
+
+    def says(self, *words: str) -> bool:
+        """Whether it is one of these words, unquoted."""
+        return self.kind == "word" and self.value in words
+
+    def marks(self, *marks: str) -> bool:
+        """Whether it is one of these punctuation marks."""
+        return self.kind == "mark" and self.value in marks
+
+    @property
+    def names(self) -> bool:
+        """Whether it can be an identifier."""
+        return self.kind in ("word", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert:
+    """An INSERT with ON CONFLICT. Names are as the catalog has them; `targets` and `predicate` are SQL text on one line.
+
+    `action` is nothing or update; `line` counts from the first line of the text. `obscure` says why the clause cannot be
+    judged: it is put together at run time, or is no plain SQL; the other fields are then not to be relied on.
+    """
+
+    schema: str | None
+    table: str
+    targets: tuple[str, ...] = ()
+    predicate: str | None = None
+    constraint: str | None = None
+    action: str = "nothing"
+    line: int = 1
+    obscure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a text says: its upserts, the tables it inserts into, those it creates for the session, and the line of a
+    quote or comment that is never closed (what follows it was not read)."""
+
+    upserts: tuple[Upsert, ...] = ()
+    inserts: tuple[tuple[str | None, str], ...] = ()
+    temporary: frozenset[str] = frozenset()
+    unclosed: int | None = None
+
+
+def read_files(paths: Sequence[Path]) -> tuple[Statement, ...]:
+    """The texts of files, and of every `*.sql` below directories. Raises UsageError for what is not there or not readable."""
+    found: list[Statement] = []
+    for path in paths:
+        files = sorted(path.rglob("*.sql")) if path.is_dir() else [path]
+        if not files:
+            raise UsageError(f"--sql {path}: the directory holds no *.sql file")
+        for file in files:
+            try:
+                found.append(Statement(str(file), 1, _decoded(file.read_bytes())))
+            except OSError as error:
+                raise UsageError(f"--sql {file}: {error.strerror}") from None
+    return tuple(found)
+
+
+def _decoded(data: bytes) -> str:
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return data.decode(encoding, "replace" if encoding == "utf-16" else "surrogateescape")
+
+
+# --- tokens --------------------------------------------------------------------------------------------------------
+
+_LETTER = "A-Za-z_\u0080-\U0010ffff"
+_SPACE = " \t\n\r\f\v"
+_TOKEN = re.compile(
+    rf"""(?P<space>[{_SPACE}]+|--[^\n\r]*)
+    |(?P<comment>/\*)
+    |(?P<template>\{{\{{|\{{%|\{{\#|\$\{{)
+    |(?P<dollar>\$(?:[{_LETTER}][{_LETTER}0-9]*)?\$)
+    |(?P<unicode>[uU]&(?=['"]))
+    |(?P<string>[eEbBxXnN]?')
+    |(?P<name>")
+    |(?P<word>[{_LETTER}][{_LETTER}0-9$]*)
+    |(?P<number>0[xX][0-9A-Fa-f_]+|0[oO][0-7_]+|0[bB][01_]+
+        |(?:[0-9][0-9_]*(?:\.(?!\.)[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)
+    |(?P<parameter>\$[0-9]+)
+    |(?P<mark>::|:=|\.\.|[()\[\],;.:])
+    |(?P<operator>[-+*/<>=~!@\#%^&|`?]+)
+    |(?P<backslash>\\)
+    |(?P<other>.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_COMMENT = re.compile(r"/\*|\*/")
+_PLAIN_STRING = re.compile(r"((?:[^']|'')*)'")
+_ESCAPE_STRING = re.compile(r"((?:[^'\\]|\\.|'')*)'", re.DOTALL)
+_QUOTED_NAME = re.compile(r'((?:[^"]|"")*)"')
+_CONTINUED = re.compile(r"[ \t\f\v]*[\n\r][ \t\n\r\f\v]*'")
+_UESCAPE = re.compile(r"[ \t\n\r\f\v]*uescape[ \t\n\r\f\v]*'(.)'", re.IGNORECASE)
+_ESCAPES = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))|''", re.DOTALL)
+_LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_TEMPLATE_ENDS = {"{{": "}}", "{%": "%}", "{#": "#}", "${": "}"}
+_END_OF_DATA = re.compile(r"^\\\.[ \t]*\r?$", re.MULTILINE)
+_UPPER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
+
+class Scanner:
+    """Cuts a text into tokens. `script`: it is a file for psql, whose commands and COPY data are passed over."""
+
+    def __init__(self, text: str, *, script: bool = False) -> None:
+        """Scans all of `text`; nothing raises. `unclosed` is the offset of a quote or comment without end, or None."""
+        self.text = text
+        self.tokens: list[Token] = []
+        self.unclosed: int | None = None
+        self._script = script
+        self._begun = 0  # the first token of the statement at hand
+        place = 0
+        while place < len(text):
+            place = self._next(place)
+
+    def line(self, offset: int) -> int:
+        """The line of an offset, from 1."""
+        return self.text.count("\n", 0, offset) + 1
+
+    def _add(self, kind: str, value: str, start: int, end: int, prefix: str = "") -> int:
+        self.tokens.append(Token(kind, value, start, end, prefix))
+        return end
+
+    def _rest(self, start: int) -> int:
+        """The end of the text, which what begins at `start` reaches without being closed."""
+        self.unclosed = start
+        return len(self.text)
+
+    def _next(self, start: int) -> int:
+        found = _TOKEN.match(self.text, start)
+        assert found is not None  # `other` takes any character
+        kind, value, end = str(found.lastgroup), found[0], found.end()
+        match kind:
+            case "space":
+                return end
+            case "comment":
+                return self._comment(start)
+            case "template":
+                closing = self.text.find(_TEMPLATE_ENDS[value], end)
+                return self._add("other", value, start, closing + 2 if closing >= 0 else end)
+            case "dollar":
+                closing = self.text.find(value, end)
+                if closing < 0:
+                    return self._rest(start)
+                return self._add("string", self.text[end:closing], start, closing + len(value), "$")
+            case "unicode":
+                return self._unicode(start)
+            case "string":
+                return self._string(start, value[:-1].lower(), end)
+            case "name":
+                closed = _QUOTED_NAME.match(self.text, end)
+                if closed is None:
+                    return self._rest(start)
+                return self._add("name", _cut(closed[1].replace('""', '"')), start, closed.end())
+            case "word":
+                return self._add("word", _cut(value.translate(_UPPER)), start, end)
+            case "operator":
+                value = _operator(value)
+                return self._add(kind, value, start, start + len(value))
+            case "backslash" if self._script:
+                return self._command(start)
+            case "backslash":
+                return self._add("other", value, start, end)
+            case "mark" if value == ";":
+                self._add(kind, value, start, end)
+                return self._after_copy(end)
+        return self._add(kind, value, start, end)
+
+    def _comment(self, start: int) -> int:
+        depth, place = 0, start
+        while found := _COMMENT.search(self.text, place):
+            depth += 1 if found[0] == "/*" else -1
+            place = found.end()
+            if depth == 0:
+                return place
+        return self._rest(start)
+
+    def _string(self, start: int, prefix: str, place: int) -> int:
+        parts = []
+        pattern = _ESCAPE_STRING if prefix == "e" else _PLAIN_STRING
+        while True:
+            closed = pattern.match(self.text, place)
+            if closed is None:
+                return self._rest(start)
+            parts.append(_unescaped(closed[1]) if prefix == "e" else closed[1].replace("''", "'"))
+            continued = _CONTINUED.match(self.text, closed.end())
+            if continued is None:
+                return self._add("string", "".join(parts), start, closed.end(), prefix if prefix in "bx" else "")
+            place = continued.end()
+
+    def _unicode(self, start: int) -> int:
+        quote = self.text[start + 2]
+        closed = (_QUOTED_NAME if quote == '"' else _PLAIN_STRING).match(self.text, start + 3)
+        if closed is None:
+            return self._rest(start)
+        chosen = _UESCAPE.match(self.text, closed.end())
+        escape = re.escape(chosen[1] if chosen else "\\")
+        value = re.sub(
+            rf"{escape}(?:([0-9A-Fa-f]{{4}})|\+([0-9A-Fa-f]{{6}})|({escape}))",
+            lambda m: m[3] or _character(int(m[1] or m[2], 16)),
+            closed[1].replace(quote * 2, quote),
+        )
+        end = (chosen or closed).end()
+        return self._add("name" if quote == '"' else "string", _cut(value) if quote == '"' else value, start, end)
+
+    def _command(self, start: int) -> int:
+        """psql's own command, up to the end of its line; `\\g` and its kin send the statement before them."""
+        end = self.text.find("\n", start)
+        end = len(self.text) if end < 0 else end
+        if self.text.startswith(("\\g", "\\crosstabview", "\\watch"), start):
+            self._add("mark", ";", start, end)
+            self._begun = len(self.tokens)
+        return end
+
+    def _after_copy(self, end: int) -> int:
+        """Where to go on after a semicolon: behind the rows, when it ended a COPY FROM STDIN."""
+        statement = self.tokens[self._begun : self._begun + 400]
+        self._begun = len(self.tokens)
+        if not (self._script and statement[0].says("copy")):
+            return end
+        pairs = pairwise(statement)
+        if not any(one.says("from") and other.says("stdin") for one, other in pairs):
+            return end
+        data = _END_OF_DATA.search(self.text, end)
+        return data.end() if data else end
+
+
+def _cut(name: str) -> str:
+    """An identifier as the server keeps it: at most 63 bytes (documentation: Identifiers and Key Words)."""
+    data = name.encode("utf-8", "surrogateescape") if len(name) > 15 else b""
+    return data[:63].decode("utf-8", "ignore") if len(data) > 63 else name
+
+
+def _operator(run: str) -> str:
+    """The first operator of a run of operator characters (documentation: Lexical Structure, Operators)."""
+    for opening in ("--", "/*"):
+        place = run.find(opening)
+        run = run[:place] if place > 0 else run
+    while len(run) > 1 and run[-1] in "+-" and not set(run[:-1]) & set("~!@#%^&|`?"):
+        run = run[:-1]
+    return run
+
+
+def _character(code: int) -> str:
+    return chr(code) if 0 < code <= 0x10FFFF else "\ufffd"
+
+
+def _unescaped(text: str) -> str:
+    def one(found: re.Match[str]) -> str:
+        if found[0] == "''":
+            return "'"
+        octal, *codes, letter = found.groups()
+        code = int(octal, 8) & 255 if octal else next((int(c, 16) for c in codes if c), None)
+        return _character(code) if code is not None else _LETTERS.get(letter, letter)
+
+    return _ESCAPES.sub(one, text)
+
+
+def written(tokens: Sequence[Token]) -> str:
+    """The tokens as SQL on one line, each in its canonical form, so that they are read as these tokens and no others.
+
+    Raises ValueError for a token that is no SQL, and for a semicolon.
+    """
+    parts: list[str] = []
+    before: Token | None = None
+    for token in tokens:
+        if token.kind == "other" or token.marks(";"):
+            raise ValueError(token.value)
+        text = token.value
+        if token.kind == "name":
+            text = ident(text)
+        elif token.kind == "string":
+            text = (token.prefix if token.prefix in ("b", "x") else "") + literal(text).strip()
+        if before is not None:
+            solid = {"word", "name", "number", "parameter", "string"}
+            touching = (before.kind in solid and token.kind in solid) or before.kind == token.kind == "operator"
+            parts.append(" " if touching or before.end < token.start else "")
+        parts.append(text)
+        before = token
+    return "".join(parts)
+
+
+# --- upserts -------------------------------------------------------------------------------------------------------
+
+_UPSERT = re.compile(r"\bon\s+conflict\b", re.IGNORECASE)
+_DYNAMIC = "it is put together at run time"
+_NO_SQL = "it holds a placeholder, or is no plain SQL"
+
+
+def read(text: str, *, line: int = 1, script: bool = False) -> Reading:
+    """What a text says. `script`: it is a file for psql; else the body of a function. `line` is that of its beginning."""
+    if "insert" not in text.lower():
+        return Reading()
+    scanner = Scanner(text, script=script)
+    reader = _Reader(scanner, line)
+    upserts = tuple(reader.upserts(script=script))
+    unclosed = scanner.line(scanner.unclosed) + line - 1 if scanner.unclosed is not None else None
+    return Reading(upserts, tuple(reader.inserts), frozenset(reader.temporary), unclosed)
+
+
+class _Reader:
+    def __init__(self, scanner: Scanner, line: int) -> None:
+        self.tokens = scanner.tokens
+        self.inserts: list[tuple[str | None, str]] = []
+        self.temporary: set[str] = set()
+        self._breaks = [m.start() for m in re.finditer("\n", scanner.text)]
+        self._first = line
+        self._read: set[int] = set()  # strings that were read as SQL
+        self._computed = False  # some EXECUTE runs what is no constant
+
+    def _line(self, token: Token) -> int:
+        return bisect_right(self._breaks, token.start) + self._first
+
+    def _at(self, number: int) -> Token:
+        return self.tokens[number] if number < len(self.tokens) else Token("mark", ";", -1, -1)
+
+    def upserts(self, *, script: bool) -> Iterator[Upsert]:
+        for number, token in enumerate(self.tokens):
+            after = self._at(number + 1)
+            if token.says("insert") and after.says("into"):
+                yield from self._insert(number)
+            elif token.says("execute") and not script:
+                yield from self._execute(number)
+            elif token.says("temp", "temporary") and after.says("table"):
+                self._create(number + 2)
+            elif script and token.kind == "string" and self._is_code(number):
+                yield from self._within(token)
+        if self._computed:
+            for number, token in enumerate(self.tokens):
+                if token.kind == "string" and number not in self._read and _UPSERT.search(token.value):
+                    yield Upsert(None, "", line=self._line(token), obscure=_DYNAMIC)
+
+    def _is_code(self, number: int) -> bool:
+        """Whether a string of a script is the body of a function or of DO."""
+        return self.tokens[number].prefix == "$" or (number > 0 and self.tokens[number - 1].says("as", "do"))
+
+    def _within(self, token: Token) -> Iterator[Upsert]:
+        inner = read(token.value, line=self._line(token))
+        self.inserts.extend(inner.inserts)
+        self.temporary |= inner.temporary
+        yield from inner.upserts
+
+    def _create(self, number: int) -> None:
+        if self._at(number).says("if"):
+            number += 3
+        _, name, _ = self._name(number)
+        self.temporary.add(name)
+
+    def _execute(self, number: int) -> Iterator[Upsert]:
+        """EXECUTE: a constant is read as SQL; whatever is computed and holds ON CONFLICT is obscure."""
+        first, after = self._at(number + 1), self._at(number + 2)
+        if first.kind == "string" and (after.marks(";", ")") or after.says("using", "into", "loop")):
+            self._read.add(number + 1)
+            yield from self._within(first)
+            return
+        if first.says("function", "procedure", "on"):  # of CREATE TRIGGER and GRANT
+            return
+        self._computed = True
+
+    def _insert(self, number: int) -> Iterator[Upsert]:
+        line = self._line(self.tokens[number])
+        schema, table, place = self._name(number + 2)
+        known = bool(table) and self._at(place).kind not in ("other", "operator")
+        if known:
+            self.inserts.append((schema, table))
+        depth = 0
+        while place < len(self.tokens):
+            token = self.tokens[place]
+            if token.marks("(", "["):
+                depth += 1
+            elif token.marks(")", "]"):
+                depth -= 1
+            ends = token.marks(";") or depth < 0
+            if ends or (depth == 0 and (token.says("returning") or self._begins(place, number))):
+                return
+            if depth == 0 and token.says("on") and self._at(place + 1).says("conflict"):
+                found = self._conflict(place + 2)
+                if found is not None:
+                    targets, predicate, constraint, action, obscure = found
+                    obscure = obscure or ("" if known else _NO_SQL)
+                    yield Upsert(schema, table, targets, predicate, constraint, action, line, obscure)
+                    return
+            place += 1
+
+    def _begins(self, place: int, number: int) -> bool:
+        return place > number and self.tokens[place].says("insert") and self._at(place + 1).says("into")
+
+    def _name(self, place: int) -> tuple[str | None, str, int]:
+        """`[[database.]schema.]table` as schema and table, and where it ends."""
+        parts: list[str] = []
+        while self._at(place).names:
+            parts.append(self._at(place).value)
+            place += 1
+            if not self._at(place).marks("."):
+                break
+            place += 1
+        if not parts or self._at(place - 1).marks("."):
+            return None, "", place
+        return (parts[-2] if len(parts) > 1 else None), parts[-1], place
+
+    def _conflict(self, place: int) -> tuple[tuple[str, ...], str | None, str | None, str, str] | None:
+        """What follows ON CONFLICT: targets, predicate, constraint, action, and why it is obscure; None: no such clause."""
+        token = self._at(place)
+        if token.says("do"):
+            action = self._action(place)
+            return ((), None, None, action, "") if action else None
+        if token.says("on") and self._at(place + 1).says("constraint"):
+            name, action = self._at(place + 2), self._action(place + 3)
+            if name.names and action:
+                return (), None, name.value, action, ""
+            return ((), None, None, "nothing", _NO_SQL) if not name.names else None
+        if not token.marks("("):
+            return ((), None, None, "nothing", _NO_SQL) if token.kind in ("other", "operator", "parameter") else None
+        closing = self._closing(place)
+        predicate: list[Token] = []
+        do = closing + 1
+        if self._at(do).says("where"):
+            do = self._do(do + 1)
+            predicate = self.tokens[closing + 2 : do]
+        action = self._action(do)
+        if not action:
+            return None
+        targets = list(split(self.tokens[place + 1 : closing], lambda t: t.marks(",")))
+        try:
+            if not all(part and (part[0].names or part[0].marks("(")) for part in targets):
+                raise ValueError
+            texts = tuple(written(part) for part in targets)
+            return texts, written(predicate) or None, None, action, ""
+        except ValueError:
+            return (), None, None, action, _NO_SQL
+
+    def _action(self, place: int) -> str:
+        return (
+            self._at(place + 1).value
+            if self._at(place).says("do") and self._at(place + 1).says("nothing", "update")
+            else ""
+        )
+
+    def _closing(self, place: int) -> int:
+        """The parenthesis that closes the one at `place`; the end of the tokens without one."""
+        depth = 0
+        while place < len(self.tokens):
+            depth += self.tokens[place].marks("(") - self.tokens[place].marks(")")
+            if depth == 0 or self.tokens[place].marks(";"):
+                break
+            place += 1
+        return place
+
+    def _do(self, place: int) -> int:
+        """Where the predicate that begins at `place` ends."""
+        depth = 0
+        while place < len(self.tokens):
+            token = self.tokens[place]
+            depth += token.marks("(") - token.marks(")")
+            if token.marks(";") or depth < 0 or (depth == 0 and self._action(place)):
+                break
+            place += 1
+        return place
+
+
+def split(tokens: Sequence[Token], at: Callable[[Token], bool]) -> Iterator[list[Token]]:
+    """The tokens between those for which `at` holds outside any parentheses."""
+    part: list[Token] = []
+    depth = 0
+    for token in tokens:
+        depth += token.marks("(", "[") - token.marks(")", "]")
+        if depth == 0 and at(token):
+            yield part
+            part = []
+        else:
+            part.append(token)
+    yield part
