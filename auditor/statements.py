@@ -285,6 +285,26 @@ def _unescaped(text: str) -> str:
     return _ESCAPES.sub(one, text)
 
 
+# Spelled as the server's deparser spells them.
+_SHOUTED: tuple[str, ...] = (
+    "and",
+    "or",
+    "not",
+    "is",
+    "null",
+    "in",
+    "between",
+    "like",
+    "any",
+    "case",
+    "when",
+    "then",
+    "else",
+    "end",
+)
+_SHOUTED += ("coalesce", "collate", "desc", "asc")
+
+
 def written(tokens: Sequence[Token]) -> str:
     """The tokens as SQL on one line, each in its canonical form, so that they are read as these tokens and no others.
 
@@ -295,7 +315,7 @@ def written(tokens: Sequence[Token]) -> str:
     for token in tokens:
         if token.kind == "other" or token.marks(";"):
             raise ValueError(token.value)
-        text = token.value
+        text = token.value.upper() if token.says(*_SHOUTED) else token.value
         if token.kind == "name":
             text = ident(text)
         elif token.kind == "string":
@@ -335,7 +355,7 @@ class _Reader:
         self._breaks = [m.start() for m in re.finditer("\n", scanner.text)]
         self._first = line
         self._read: set[int] = set()  # strings that were read as SQL
-        self._computed = False  # some EXECUTE runs what is no constant
+        self._computed = False  # some EXECUTE runs a variable
 
     def _line(self, token: Token) -> int:
         return bisect_right(self._breaks, token.start) + self._first
@@ -384,7 +404,25 @@ class _Reader:
             return
         if first.says("function", "procedure", "on"):  # of CREATE TRIGGER and GRANT
             return
-        self._computed = True
+        end = self._ending(number + 1)
+        strings = [other for other in range(number + 1, end) if self.tokens[other].kind == "string"]
+        self._computed = self._computed or not strings  # a variable: its text is elsewhere in the body, if anywhere
+        for other in strings:
+            self._read.add(other)
+        upsert = next((self.tokens[other] for other in strings if _UPSERT.search(self.tokens[other].value)), None)
+        if upsert is not None:
+            yield Upsert(None, "", line=self._line(upsert), obscure=_DYNAMIC)
+
+    def _ending(self, place: int) -> int:
+        """Where the expression of an EXECUTE ends."""
+        depth = 0
+        while place < len(self.tokens):
+            token = self.tokens[place]
+            depth += token.marks("(") - token.marks(")")
+            if token.marks(";") or depth < 0 or (depth == 0 and token.says("using", "into", "loop")):
+                break
+            place += 1
+        return place
 
     def _insert(self, number: int) -> Iterator[Upsert]:
         line = self._line(self.tokens[number])
