@@ -256,4 +256,4 @@ def sql_text(sql: str) -> str:
             return spelled(text, "\\+{:06X}")
         return "U&" + spelled(text.replace("\\", "\\\\"), "\\+{:06X}")
 
-    return safe_text(_SQL_QUOTED.sub(shown, sql))
+    return safe_text(re.sub(r"[ \t]+$", "", _SQL_QUOTED.sub(shown, sql), flags=re.MULTILINE))
