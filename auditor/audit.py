@@ -262,7 +262,11 @@ class Auditor:
                 finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
                 depth=self.settings.audit.depth.value,
                 status="incomplete" if left else "complete",
-                options=self.settings.audit.model_dump(mode="json"),
+                options={
+                    **self.settings.audit.model_dump(mode="json"),
+                    "declared": _digest(self.settings),
+                    "sql": sorted({statement.source for statement in self.statements}),
+                },
             ),
             database=Database(
                 server.host,
@@ -286,6 +290,12 @@ class Auditor:
             coverage=tuple(sorted(self._coverage, key=_coverage_order)),
             notes=notes,
         )
+
+
+def _digest(settings: Settings) -> str:
+    """A name for what the configuration declares about the data: audits with different ones ask different questions."""
+    declared = settings.model_dump(mode="json", include={"soft_delete", "reference", "companion", "unique"})
+    return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _coverage_order(entry: Coverage) -> tuple[Any, ...]:
@@ -423,13 +433,14 @@ def from_json(text: str | bytes, source: str) -> Audit:
     from pydantic import TypeAdapter, ValidationError
 
     try:
-        version = json.loads(text).get("schema_version")
+        data = json.loads(text)
+        version = data.get("schema_version")
     except (ValueError, AttributeError):
         raise UsageError(f"{source} is not a JSON report of the auditor") from None
     if version != SCHEMA_VERSION:
         raise UsageError(f"{source} has schema_version {version!r}; this auditor reads {SCHEMA_VERSION}")
     try:
-        return TypeAdapter(Audit).validate_json(text)
+        return TypeAdapter(Audit).validate_python(data)  # not validate_json: a name may hold a lone surrogate
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])

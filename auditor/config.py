@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from auditor.check import Depth, Severity
 from auditor.errors import ConfigError, nearest
@@ -32,7 +32,14 @@ def _seconds(value: object) -> object:
         raise ValueError(f"{value!r} is no duration; write 90, 90s, 5min or 500ms") from None
 
 
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+_DURATION = {
+    "anyOf": [
+        {"type": "number", "minimum": 0},
+        {"type": "string", "pattern": r"^ *[0-9]+(\.[0-9]+)? *(ms|s|min|m|h)? *$"},
+    ],
+    "description": "Seconds, or a duration like 90s, 5min, 500ms.",
+}
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False), WithJsonSchema(_DURATION)]
 
 
 class Database(_Part):
@@ -117,6 +124,13 @@ class Settings(_Part):
     companion: tuple[Companion, ...] = ()
     unique: tuple[Unique, ...] = ()
     ignore: tuple[Ignore, ...] = ()
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of auditor.toml, for editors and for checking it before it is used."""
+    made = Settings.model_json_schema(by_alias=True)
+    made.update({"title": FILE, "description": "The configuration of the PostgreSQL integrity auditor."})
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
 
 def _known(path: tuple[str | int, ...]) -> list[str]:
