@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ _PINNED = {
     "jit": "off",
     "standard_conforming_strings": "on",
     "transform_null_equals": "off",
+    "gin_fuzzy_search_limit": "0",
     "client_min_messages": "error",
     "client_encoding": "UTF8",
     "DateStyle": "ISO, YMD",
@@ -56,11 +59,23 @@ _PINNED = {
 }
 
 
+# Limits that the server may have preset; lifted first, before they end the transaction that lifts them.
+_LIMITS = ("transaction_timeout", "idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout")
+
+
 class _Text(Loader):
     """Every value as the text the server sent; a byte that is no UTF-8 survives as a lone surrogate."""
 
     def load(self, data: Buffer) -> str:
         return bytes(data).decode("utf-8", "surrogateescape")
+
+
+class _OneStatement(psycopg.Cursor[Row]):
+    """Sends every query by the extended protocol, which refuses a text of more than one statement: a condition of the
+    configuration cannot end the transaction it runs in (documentation: Message Flow, Extended Query)."""
+
+    def _execute_send(self, query: Any, *, force_extended: bool = False, binary: bool | None = None) -> None:
+        super()._execute_send(query, force_extended=True, binary=binary)
 
 
 class _AsText:
@@ -85,6 +100,8 @@ class Target:
 
     def parameters(self) -> dict[str, Any]:
         """The connection parameters. Raises UsageError for a DSN that libpq cannot parse; the DSN is not repeated."""
+        if _misread(self.conninfo):
+            raise UsageError("the DSN does not parse: an @, : or / in its password has to be written %40, %3A or %2F")
         try:
             parsed = psycopg.conninfo.conninfo_to_dict(self.conninfo, **self.overrides)
         except psycopg.ProgrammingError:
@@ -94,7 +111,21 @@ class Target:
         parsed.setdefault("fallback_application_name", "auditor")
         if "PGCONNECT_TIMEOUT" not in os.environ:
             parsed.setdefault("connect_timeout", "10")
+        # Before any setting of the database or the role: what is sent to the server below must mean the same to it.
+        parsed["client_encoding"] = "UTF8"
         return parsed
+
+
+def _misread(conninfo: str) -> bool:
+    """Whether libpq would take a part of the password for a host, a port or a database, and name it in its error.
+
+    libpq ends the credentials of a URI at the first @ or / (documentation: Connection URIs).
+    """
+    scheme, separator, rest = conninfo.partition("://")
+    if not separator or scheme not in ("postgresql", "postgres"):
+        return False
+    credentials = re.match(r"[^@/]*@", rest)
+    return "@" in rest[credentials.end() if credentials else 0 :].partition("?")[0]
 
 
 class Session:
@@ -104,6 +135,7 @@ class Session:
         """Connects. Raises CannotConnectError with one line of the server's or libpq's words, never with a password."""
         self.target = target
         self.cancelled = False
+        self.asked = time.monotonic()  # when the last query was sent
         parameters = target.parameters()
         try:
             self._connection = psycopg.connect(
@@ -127,33 +159,57 @@ class Session:
         except psycopg.Error as error:
             self.close()
             raise CannotConnectError(f"the server ended the session: {_primary(error)}") from None
+        except BaseException:
+            self.close()
+            raise
 
     def _pin(self) -> str:
-        role, login = self._query("SELECT current_user::text, session_user::text")[0]
+        # What is pinned below is not known yet, but names have to mean what they say.
+        limits = [name for name in _LIMITS if name != "transaction_timeout" or self.version_num >= 170000]
+        first = [*(f"SET LOCAL {name} = 0" for name in limits), "SET LOCAL search_path = ''"]
+        with self._within(
+            "; ".join(["BEGIN READ ONLY", *first, "SET LOCAL standard_conforming_strings = on"])
+        ) as fetch:
+            return self._settings(fetch)
+
+    def _settings(self, fetch: Fetch) -> str:
+        role, login = fetch("SELECT current_user, session_user")[0]
         if role != login and not self.target.allow_role:
             raise CannotConnectError(
                 f"the login {one_line(str(login))} acts as {one_line(str(role))}: a role is preset for it "
                 "(ALTER ROLE ... SET role); connect as a login without one, or pass --allow-role"
             )
         names = ", ".join(literal(name) for name in _PINNED)
-        known = self._query(
+        known = fetch(
             "SELECT name, CASE WHEN name LIKE 'enable\\_%' THEN boot_val END FROM pg_catalog.pg_settings"
             f" WHERE (name LIKE 'enable\\_%' OR name IN ({names})) AND context = 'user'"
             # refused by servers on other systems (documentation: client_connection_check_interval)
             " AND (name <> 'client_connection_check_interval' OR pg_catalog.version() LIKE '%linux%')"
             " OR name = 'lc_messages' AND pg_catalog.current_setting('is_superuser') = 'on' ORDER BY name"
         )
-        timeouts = {
-            "statement_timeout": f"{int(self.target.statement_timeout * 1000)}",
-            "lock_timeout": f"{int(self.target.lock_timeout * 1000)}",
-        }
         values = {str(name): boot if boot is not None else _PINNED[str(name)] for name, boot in known}
-        settings = [f"SET LOCAL {name} = {literal(value)}" for name, value in {**values, **timeouts}.items()]
+        values["statement_timeout"] = _milliseconds(self.target.statement_timeout)
+        values["lock_timeout"] = _milliseconds(self.target.lock_timeout)
+        order = [name for name in _LIMITS if name in values] + [name for name in values if name not in _LIMITS]
+        settings = [f"SET LOCAL {name} = {literal(values[name])}" for name in order]
         return "; ".join(["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *settings])
 
     def _query(self, text: str) -> list[Row]:
-        cursor = self._connection.execute(text.encode("utf-8", "surrogateescape"))
-        return cursor.fetchall() if cursor.description else []
+        if self.cancelled:
+            raise psycopg.errors.QueryCanceled("the session was cancelled")
+        self.asked = time.monotonic()
+        with _OneStatement(self._connection) as cursor:
+            cursor.execute(text.encode("utf-8", "surrogateescape"))
+            return cursor.fetchall() if cursor.description else []
+
+    @contextmanager
+    def _within(self, begin: str) -> Iterator[Fetch]:
+        try:
+            self._connection.execute(begin.encode())
+            yield self._query
+        finally:
+            if not self._connection.closed and self._connection.info.transaction_status != pq.TransactionStatus.IDLE:
+                self._connection.execute(b"ROLLBACK")
 
     @contextmanager
     def transaction(self) -> Iterator[Fetch]:
@@ -161,12 +217,8 @@ class Session:
 
         Raises psycopg.Error as the server sends it.
         """
-        self._connection.execute(self._begin.encode())
-        try:
-            yield self._query
-        finally:
-            if not self._connection.closed and self._connection.info.transaction_status != pq.TransactionStatus.IDLE:
-                self._connection.execute(b"ROLLBACK")
+        with self._within(self._begin) as fetch:
+            yield fetch
 
     @property
     def alive(self) -> bool:
@@ -192,6 +244,11 @@ class Session:
         self.close()
 
 
+def _milliseconds(seconds: float) -> str:
+    """As the server's settings take it; 0 alone is no limit."""
+    return str(math.ceil(seconds * 1000))
+
+
 def _primary(error: psycopg.Error) -> str:
     text = error.diag.message_primary or str(error) or type(error).__name__
     return one_line(text.strip().splitlines()[0] if text.strip() else type(error).__name__)
@@ -206,7 +263,7 @@ def _why(error: psycopg.Error, parameters: dict[str, Any]) -> str:
             text = line
             break
     password = parameters.get("password")
-    if password:
+    if password and not any(str(password) in str(v) for k, v in parameters.items() if k != "password"):
         text = text.replace(str(password), "***")
     return one_line(text.removeprefix("connection failed: "))
 
@@ -226,22 +283,23 @@ _REASONS = (
 )
 
 
-def reason_of(error: psycopg.Error, session: Session | None, started: float) -> tuple[str, str]:
-    """Why a probe could not be answered: one of the contract's reasons, and our own words for the reader.
+def reason_of(error: psycopg.Error, session: Session) -> tuple[str, str]:
+    """Why the session's last query failed: one of the contract's reasons, and our own words for the reader.
 
-    The server's words are not repeated: they may carry row values.
+    The server's words are not repeated: they may carry row values. A statement timeout and a cancel have the same
+    SQLSTATE; our own clock tells them apart.
     """
     state = error.sqlstate
+    if session.cancelled:
+        return "cancelled", "the audit was interrupted"
     if state == "57014":
-        if session is not None and session.cancelled:
-            return "cancelled", "the audit was interrupted"
-        limit = session.target.statement_timeout if session is not None else 0
-        if limit and time.monotonic() - started < limit * 0.95:
+        limit = session.target.statement_timeout
+        if not limit or time.monotonic() - session.asked < limit * 0.95:
             return "cancelled", "somebody cancelled the query on the server"
         return "timeout", f"statement timeout of {limit:g} s"
     if state is None:
         return "lost_connection", "the connection to the server was lost"
-    if state in ("42P01", "42703", "3F000", "42704", "42883", "42804"):
+    if state in ("42P01", "42703", "3F000"):
         return "unsupported", f"the table changed after the catalog was read (SQLSTATE {state})"
     for prefix, reason in _REASONS:
         if state.startswith(prefix):

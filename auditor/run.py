@@ -72,63 +72,91 @@ class Runner:
         queue = list(range(len(tasks)))
         queue.reverse()
         reading: dict[int, str] = {}
-        started = time.monotonic()
-        total = sum(task.cost for task in tasks)
         failed: list[BaseException] = []
+        working = min(self.jobs, len(tasks))
+
+        def take(given_back: int | None = None) -> int | None:
+            """The next task, or None for a worker that is to end: there is none left, or others can reach the server."""
+            nonlocal working
+            with self._lock:
+                if given_back is not None:
+                    del reading[given_back]
+                    if working > 1 and not self.stopped:
+                        queue.append(given_back)
+                        self._unreachable = ""
+                    elif not self.stopped:
+                        results[given_back] = Failure("lost_connection", self._unreachable)
+                if self.stopped or not queue or (given_back is not None and working > 1):
+                    working -= 1
+                    return None
+                number = queue.pop()
+                reading[number] = tasks[number].probe.table.sql
+                return number
 
         def work() -> None:
             session: Session | None = None
+            number = None
             try:
-                while not self.stopped:
+                number = take()
+                while number is not None:
+                    answer, session = self._answer(tasks[number], session)
+                    if answer is None:
+                        number = take(number)
+                        continue
                     with self._lock:
-                        if not queue:
-                            return
-                        number = queue.pop()
-                        reading[number] = tasks[number].probe.table.sql
-                    results[number], session = self._answer(tasks[number], session)
-                    with self._lock:
-                        reading.pop(number, None)
+                        results[number] = answer
+                        del reading[number]
+                    number = take()
             except BaseException as error:  # raised again in the caller's thread
                 failed.append(error)
                 self._stopped.set()
             finally:
                 self._release(session)
 
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(min(self.jobs, len(tasks)))]
-        for thread in threads:
-            thread.start()
-        while any(thread.is_alive() for thread in threads):
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(working)]
+        started = time.monotonic()
+
+        def progress() -> Progress:
+            with self._lock:
+                done = [n for n, result in enumerate(results) if result is not None]
+                names = tuple(reading.values())
+            cost, total = sum(tasks[n].cost for n in done), sum(task.cost for task in tasks)
+            return Progress(len(done), len(tasks), cost, total, names, time.monotonic() - started)
+
+        while True:
             try:
-                for thread in threads:
-                    thread.join(0.1)
-                with self._lock:
-                    done = [n for n, result in enumerate(results) if result is not None]
-                    names = tuple(reading.values())
-                self.report(
-                    Progress(
-                        len(done),
-                        len(tasks),
-                        sum(tasks[n].cost for n in done),
-                        total,
-                        names,
-                        time.monotonic() - started,
-                    )
-                )
+                self._watch(threads, progress)
+                break
             except KeyboardInterrupt:
                 self.stop()
+            except BaseException:
+                self.stop()
+                raise
         if failed:
             raise failed[0]
         left = Failure("cancelled", "the audit was interrupted")
         return [result if result is not None else left for result in results]
 
-    def _answer(self, task: Task, session: Session | None) -> tuple[Answer | Failure, Session | None]:
+    def _watch(self, threads: list[threading.Thread], progress: Callable[[], Progress]) -> None:
+        """Starts the threads, unless they run already, and waits for their end."""
+        for thread in threads:
+            if thread.ident is None and not self.stopped:
+                thread.start()
+        while alive := [thread for thread in threads if thread.is_alive()]:
+            alive[0].join(0.1)
+            if self.stopped:
+                self.stop()  # again: a query may have begun after the last cancel
+            self.report(progress())
+
+    def _answer(self, task: Task, session: Session | None) -> tuple[Answer | Failure | None, Session | None]:
+        """The answer or why there is none, and the session to go on with; no answer where no session is to be had."""
         failure = Failure("cancelled", "the audit was interrupted")
         for attempt in range(TRIES):
             if session is None or not session.alive:
                 self._release(session)
                 session = self._connect()
             if session is None:
-                return Failure("lost_connection", self._unreachable), None
+                return None, None
             started = time.monotonic()
             try:
                 with session.transaction() as fetch:
@@ -137,10 +165,10 @@ class Runner:
                 evidence = replace(answer.evidence, snapshot=snapshot, seconds=round(time.monotonic() - started, 4))
                 return replace(answer, evidence=evidence), session
             except psycopg.Error as error:
-                failure = Failure(*reason_of(error, session, started))
+                failure = Failure(*reason_of(error, session))
             if self.stopped or failure.reason not in ("standby_conflict", "lost_connection"):
                 return failure, session
-            time.sleep(0.2 * (attempt + 1))
+            self._stopped.wait(0.2 * (attempt + 1))
         return failure, session
 
     def _connect(self) -> Session | None:
