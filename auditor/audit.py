@@ -17,10 +17,10 @@ import psycopg
 from auditor import __version__
 from auditor.catalog.infer import complete, configured_predicates
 from auditor.catalog.model import Catalog, Server, Statement
-from auditor.catalog.read import read_catalog
+from auditor.catalog.read import read_catalog, read_locked
 from auditor.check import Ask, Finding, NotChecked, Object, Severity
 from auditor.config import Ignore, Settings
-from auditor.connection import Session, Target
+from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.plan import Plan, Scope, plan
 from auditor.registry import Check, load, matching, selected
@@ -136,10 +136,36 @@ def fingerprint(finding: Finding) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
+_CATALOG_TRIES = 3
+
+
 def open_catalog(session: Session) -> Catalog:
-    """The catalog of the session's database, read in one transaction."""
-    with session.transaction() as fetch:
-        return read_catalog(fetch, major=session.version_num // 10000, host=session.host, port=session.port)
+    """The catalog of the session's database, read in one transaction.
+
+    What another session keeps locked longer than the lock timeout comes without its definitions. Raises
+    CannotConnectError where the server fails.
+    """
+    major = session.version_num // 10000
+    reason = ""
+    locked: tuple[int, ...] = ()
+    for left in reversed(range(_CATALOG_TRIES)):
+        try:
+            if reason == "lock":
+                with session.transaction() as fetch:
+                    locked = read_locked(fetch, major=major)
+            with session.transaction() as fetch:
+                try:
+                    return read_catalog(fetch, major=major, host=session.host, port=session.port, locked=locked)
+                except KeyboardInterrupt:
+                    session.cancel()
+                    raise
+        except psycopg.Error as error:
+            reason, detail = reason_of(error, session)
+            if not left or not session.alive or reason not in ("lock", "standby_conflict", "unsupported"):
+                raise CannotConnectError(
+                    f"the catalog could not be read: {reason.replace('_', ' ')}, {detail}"
+                ) from None
+    raise AssertionError
 
 
 @dataclass
@@ -151,6 +177,7 @@ class Auditor:
     statements: tuple[Statement, ...] = ()
     report: Callable[[Any], None] = lambda _: None
     known: frozenset[str] = frozenset()  # fingerprints of a baseline
+    interrupted: bool = False  # after `run`: it was stopped before its end
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
 
@@ -182,7 +209,9 @@ class Auditor:
         options = self.settings.audit
         runner = Runner(self.target, options.jobs, Samples(options.samples, options.deny), self.report)
         examined = 0
-        for task, result in zip(made.tasks, runner.run(made.tasks), strict=True):
+        results = runner.run(made.tasks)
+        self.interrupted = runner.stopped
+        for task, result in zip(made.tasks, results, strict=True):
             if isinstance(result, Failure):
                 for check, ask in task.asks:
                     made.not_checked.append((check, NotChecked(ask.subject, result.reason, result.detail)))
@@ -367,21 +396,26 @@ def _validate_ignores(entries: tuple[Ignore, ...], checks: tuple[Check, ...]) ->
                 raise UsageError(f"[[ignore]] entry {number}: {error}") from None
 
 
+_ROW = "one_row"
+
+
 def _validate_predicates(session: Session, catalog: Catalog) -> None:
     """Has the server plan every predicate of the configuration: a wrong one is told before anything runs."""
     for place, table, predicate in configured_predicates(catalog):
-        if not (table.readable and table.holds_rows):
+        if not (table.readable and table.holds_rows) or table.row_security or table.locked:
             continue
         try:
             with session.transaction() as fetch:
-                fetch(f"EXPLAIN SELECT 1 FROM {table.sql} WHERE ({predicate})")
+                # By another name: in a question the table may stand under one, so columns must not be qualified.
+                fetch(f"EXPLAIN SELECT 1 FROM {table.sql} AS {_ROW} WHERE ({predicate})")
         except psycopg.Error as error:
-            if (error.sqlstate or "")[:2] in ("42", "22", "0A"):
+            state = error.sqlstate or ""
+            if state[:2] in ("42", "22", "0A") and state != "42501":
                 said = one_line(error.diag.message_primary or "it does not parse")
                 raise ConfigError(f"{place}: {predicate!r} is no condition over {table.sql}: {said}") from None
-            raise CannotConnectError(
-                f"the server failed while the configuration was checked (SQLSTATE {error.sqlstate})"
-            ) from None
+            if not session.alive:
+                raise CannotConnectError("the connection was lost while the configuration was checked") from None
+            # A lock, a missing privilege, a conflict: the question itself will meet it again, and be listed.
 
 
 def _notes(catalog: Catalog) -> tuple[str, ...]:

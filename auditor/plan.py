@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from auditor.catalog.model import Catalog, Table
-from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object
+from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object, Result
 from auditor.patterns import matches_schema, matches_table
 from auditor.probe import Probe
 from auditor.registry import Check
+from auditor.text import qualified
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class Plan:
 def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
     """Why the probe cannot be read by this login, as reason and detail, or None. Privileges are known, never tried."""
     for table, columns in probe.reads():
+        if table.locked:
+            return "lock", f"another session holds {table.sql} locked"
         if not table.holds_rows:
             kind = {"f": "a foreign table", "v": "a view", "m": "a materialized view"}[table.kind]
             return "unsupported", f"{table.sql} is {kind}"
@@ -73,14 +76,43 @@ def _columns_readable(table: Table, columns: tuple[str, ...] | None) -> bool:
     return bool(wanted) and all(column.readable for column in wanted)
 
 
+def _locked(catalog: Catalog) -> dict[Object, str]:
+    """What no check can judge: its definition could not be read. With the name for the reader."""
+    tables = {table.object(): table.sql for table in catalog.tables.values() if table.locked}
+    functions = {
+        Object("function", f.schema, name=f.name): qualified(f.schema, f.name)
+        for f in catalog.functions.values()
+        if f.locked
+    }
+    return {**tables, **functions}
+
+
+def _without(result: Result, locked: dict[Object, str]) -> Result | None:
+    """What is left of a check's result where definitions could not be read: nothing about what is locked."""
+    finding = result if isinstance(result, Finding) else result.unread if isinstance(result, Ask) else None
+    subject = result.object if isinstance(result, Finding) else result.subject
+    tables = [Object("table", s.schema, s.table) for s in (subject, *(finding.related if finding else ()))]
+    held = [locked[table] for table in tables if table in locked]
+    if not held:
+        return result
+    return None if tables[0] in locked else NotChecked(subject, "lock", f"another session holds {held[0]} locked")
+
+
 def plan(
     catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Callable[[Object], bool] = lambda _: True
 ) -> Plan:
     """Runs every check over the catalog. Questions that are equal are asked once."""
     made = Plan()
+    locked = _locked(catalog)
     asked: dict[Probe, list[tuple[Check, Ask]]] = {}
     for check in checks:
-        for result in check.run(catalog):
+        for subject, named in locked.items():
+            if scope(subject):
+                made.not_checked.append((check, NotChecked(subject, "lock", f"another session holds {named} locked")))
+        for said in check.run(catalog):
+            result = _without(said, locked) if locked else said
+            if result is None:
+                continue
             if isinstance(result, Finding):
                 if scope(result.object) or any(scope(other) for other in result.related):
                     made.findings.append((check, result))

@@ -231,7 +231,7 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """A function or procedure whose text the catalog holds."""
+    """A function or procedure whose text the catalog holds; of languages other than SQL and PL/pgSQL `body` is empty."""
 
     oid: int
     schema: str
@@ -241,6 +241,8 @@ class Function:
     kind: str
     returns: str
     body: str
+    search_path: str | None = None  # of its own SET clause
+    locked: bool = False  # by another session: the body could not be read
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +293,7 @@ class Table:
     readable: bool  # SELECT on the whole table, and USAGE on its schema
     schema_usable: bool
     comment: str | None
+    locked: bool = False  # by another session: expressions and definitions could not be read
     columns: tuple[Column, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()  # on this table, clones left out
@@ -434,6 +437,7 @@ class Catalog:
     extensions: dict[str, str] = field(default_factory=dict)
     shown: dict[str, tuple[int, int]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
+    reuse_unwanted: frozenset[int] = frozenset()  # tables whose deleted rows keep their keys on purpose
     references: tuple[Reference, ...] = ()
     companions: tuple[Companion, ...] = ()
     business_keys: tuple[BusinessKey, ...] = ()

@@ -6,10 +6,12 @@ import gc
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
 from typing import Any
+
+import psycopg
 
 from auditor.catalog.model import (
     Catalog,
@@ -33,47 +35,64 @@ Fetch = Callable[[str], list[tuple[str | None, ...]]]
 
 # In the order in which they are needed.
 _QUERIES = (
-    *("server", "constraints", "types", "statistics", "columns", "indexes", "triggers", "operators", "foreign_keys"),
-    *("rules", "tables", "functions", "sequences", "extensions", "shown"),
+    *("server", "control", "constraints", "types", "statistics", "columns", "indexes", "triggers", "operators"),
+    *("foreign_keys", "rules", "tables", "functions", "sequences", "extensions", "shown"),
 )
+# What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
+# it runs anything: no CASE keeps it from failing.
+_OPTIONAL = ("control", "statistics", "shown")
 _SINCE = re.compile(r"/\* (\d+)\+ \*/(.*?)/\* else \*/(.*?)/\* end \*/", re.DOTALL)
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))
 
 
-def query(name: str, major: int) -> str:
+def query(name: str, major: int, locked: Iterable[int] = ()) -> str:
     """The text of `queries/<name>.sql` for a server of that major version.
 
-    `/* 18+ */ this /* else */ that /* end */` chooses by version.
+    `/* 18+ */ this /* else */ that /* end */` chooses by version. `locked` are oids of which nothing is deparsed.
     """
     text = files("auditor.catalog").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
     chosen = _SINCE.sub(lambda m: m[2] if major >= int(m[1]) else m[3], text)
+    chosen = chosen.replace("/* locked */", ",".join(map(str, locked)))
     return re.sub(r"^--.*\n", "", chosen, flags=re.MULTILINE)
 
 
-def _ask(fetch: Fetch, name: str, major: int) -> str:
+def _ask(fetch: Fetch, name: str, text: str) -> str:
     # One row of JSON per query: types survive (all results are loaded as text), and the parser is in C.
     each = "q.json_build_array" if name == "columns" else "pg_catalog.row_to_json(q)"
-    return fetch(f"SELECT pg_catalog.json_agg({each})::text FROM (\n{query(name, major)}) AS q")[0][0] or "[]"
+    whole = f"SELECT pg_catalog.json_agg({each})::text FROM (\n{text}) AS q"
+    if name not in _OPTIONAL:
+        return fetch(whole)[0][0] or "[]"
+    fetch("SAVEPOINT optional")
+    try:
+        return fetch(whole)[0][0] or "[]"
+    except psycopg.errors.InsufficientPrivilege:
+        fetch("ROLLBACK TO SAVEPOINT optional")
+        return "[]"
 
 
-def read_catalog(fetch: Fetch, *, major: int, host: str, port: int) -> Catalog:
+def read_locked(fetch: Fetch, *, major: int) -> tuple[int, ...]:
+    """Relations and functions that cannot be deparsed now, because another session holds a lock; by oid."""
+    return tuple(int(row[0] or 0) for row in fetch(query("locked", major)))
+
+
+def read_catalog(fetch: Fetch, *, major: int, host: str, port: int, locked: Iterable[int] = ()) -> Catalog:
     """The catalog of the database that `fetch` runs SQL in.
 
     `fetch` must run every query in one REPEATABLE READ transaction with an empty search_path, or deparsed text
-    is not qualified. Raises what `fetch` raises.
+    is not qualified. What is `locked` comes without expressions and definitions, and marked so. Raises what `fetch` raises.
     """
+    locked = tuple(locked)
     # Tens of thousands of small objects are made and none is dropped: collecting in between only costs.
     collecting = gc.isenabled()
     gc.disable()
     try:
         # The server works on the next query while the last answer is taken apart.
-        with ThreadPoolExecutor(1) as ahead:
-            texts = {name: ahead.submit(_ask, fetch, name, major) for name in _QUERIES}
-            try:
-                return _read(lambda name: json.loads(texts[name].result()), host, port)
-            finally:
-                for text in texts.values():
-                    text.cancel()
+        ahead = ThreadPoolExecutor(1)
+        try:
+            texts = {name: ahead.submit(_ask, fetch, name, query(name, major, locked)) for name in _QUERIES}
+            return _read(lambda name: json.loads(texts[name].result()), host, port)
+        finally:
+            ahead.shutdown(wait=False, cancel_futures=True)
     finally:
         if collecting:
             gc.enable()
@@ -81,6 +100,7 @@ def read_catalog(fetch: Fetch, *, major: int, host: str, port: int) -> Catalog:
 
 def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
     server = rows("server")[0]
+    control = rows("control")
     constraints = rows("constraints")
     types = _types(rows("types"), constraints)
     names: dict[int, dict[int, str]] = defaultdict(dict)
@@ -136,6 +156,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
             readable=row["readable"],
             schema_usable=row["schema_usable"],
             comment=row["comment"],
+            locked=row["locked"],
             columns=tuple(columns[oid]),
             constraints=tuple(checks[oid]),
             foreign_keys=tuple(foreign_keys[oid]),
@@ -152,7 +173,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
             version=server["version"],
             version_num=server["version_num"],
             encoding=server["encoding"],
-            system_identifier=server["system_identifier"],
+            system_identifier=control[0]["system_identifier"] if control else None,
             is_standby=server["is_standby"],
             superuser=server["superuser"],
             bypass_rls=server["bypass_rls"],

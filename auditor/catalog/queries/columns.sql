@@ -3,7 +3,7 @@
 SELECT pg_catalog.json_build_array(
            a.attrelid::int8, a.attnum, a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod), a.atttypid::int8,
            a.attnotnull, /* 18+ */ n.conrelid IS NULL /* else */ true /* end */,
-           pg_catalog.pg_get_expr(d.adbin, d.adrelid), a.attidentity, a.attgenerated,
+           CASE WHEN d.adrelid <> ALL ('{/* locked */}') THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END, a.attidentity, a.attgenerated,
            CASE WHEN l.oid <> 100 THEN cn.nspname END, CASE WHEN l.oid <> 100 THEN l.collname END,
            coalesce(l.collisdeterministic, true),
            pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'), t.description)

@@ -10,5 +10,6 @@ SELECT c.oid::int8, c.conname AS name, c.conrelid::int8 AS "table", c.conkey AS 
        /* 18+ */ c.conperiod /* else */ false /* end */ AS period,
        c.conindid::int8 AS index, pg_catalog.pg_get_constraintdef(c.oid) AS definition
 FROM pg_catalog.pg_constraint AS c
+JOIN pg_catalog.pg_class AS r ON r.oid = c.conrelid AND r.relpersistence <> 't'
 WHERE c.contype = 'f'
 ORDER BY c.conrelid, c.conname

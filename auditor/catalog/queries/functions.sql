@@ -2,7 +2,8 @@
 SELECT p.oid::int8, n.nspname AS schema, p.proname AS name, pg_catalog.pg_get_function_identity_arguments(p.oid) AS arguments,
        l.lanname AS language, p.prokind AS kind, pg_catalog.format_type(p.prorettype, NULL) AS returns,
        CASE WHEN l.lanname NOT IN ('sql', 'plpgsql') THEN ''
-            ELSE /* 14+ */ coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) /* else */ p.prosrc /* end */ END AS body
+            ELSE /* 14+ */ coalesce(CASE WHEN p.oid <> ALL ('{/* locked */}') THEN pg_catalog.pg_get_function_sqlbody(p.oid) END, p.prosrc) /* else */ p.prosrc /* end */ END AS body,
+       p.oid = ANY ('{/* locked */}') AS locked
 FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang

@@ -1,7 +1,7 @@
 -- Sequences and the column each belongs to: pg_depend deptype i for identity, a for serial and OWNED BY.
 SELECT s.seqrelid::int8 AS oid, n.nspname AS schema, c.relname AS name, pg_catalog.format_type(s.seqtypid, NULL) AS type,
        s.seqincrement::text AS increment, s.seqmin::text AS minimum, s.seqmax::text AS maximum, s.seqcycle AS cycles,
-       CASE WHEN pg_catalog.has_sequence_privilege(s.seqrelid, 'SELECT, USAGE')
+       CASE WHEN pg_catalog.has_sequence_privilege(s.seqrelid, 'SELECT, USAGE') AND s.seqrelid <> ALL ('{/* locked */}')
             THEN pg_catalog.pg_sequence_last_value(s.seqrelid)::text END AS last_value,
        d.refobjid::int8 AS owner_table, a.attname AS owner_column, coalesce(d.deptype::text, '') AS link
 FROM pg_catalog.pg_sequence AS s

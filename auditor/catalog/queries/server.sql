@@ -5,8 +5,6 @@ SELECT pg_catalog.current_database() AS database,
        pg_catalog.current_setting('server_version') AS version,
        pg_catalog.current_setting('server_version_num')::int AS version_num,
        pg_catalog.current_setting('server_encoding') AS encoding,
-       CASE WHEN pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')
-            THEN (SELECT s.system_identifier::text FROM pg_catalog.pg_control_system() AS s) END AS system_identifier,
        pg_catalog.pg_is_in_recovery() AS is_standby,
        r.rolsuper AS superuser,
        r.rolsuper OR r.rolbypassrls AS bypass_rls,

@@ -5,7 +5,8 @@ SELECT t.oid::int8, t.tgname AS name, t.tgrelid::int8 AS "table", t.tgfoid::int8
        t.tgattr::int2[] AS columns, t.tgqual IS NOT NULL AS condition,
        -- RI_FKey_check_ins and RI_FKey_check_upd guard the referencing side, the others act for the referenced one (pg_proc.dat)
        t.tgfoid IN (1644, 1645) AS checks,
-       CASE WHEN t.tgisinternal THEN '' ELSE pg_catalog.pg_get_triggerdef(t.oid) END AS definition
+       CASE WHEN t.tgisinternal OR t.tgrelid = ANY ('{/* locked */}') THEN '' ELSE pg_catalog.pg_get_triggerdef(t.oid) END AS definition
 FROM pg_catalog.pg_trigger AS t
+JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid AND c.relpersistence <> 't'
 WHERE NOT t.tgisinternal OR (t.tgconstraint <> 0 AND t.tgenabled <> 'O')
 ORDER BY t.tgrelid, t.tgname
