@@ -7,7 +7,7 @@ import json
 import uuid
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import Any
@@ -194,12 +194,12 @@ class Auditor:
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
             raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
         made = plan(catalog, checks, options.depth, scope.holds)
-        rows = self._execute(made)
+        rows = self._execute(made, catalog)
         self._static(made)
         findings, notes = self._judged(_ranked(_once(self._findings, checks)))
         return self._result(catalog.server, started, findings, len(made.tasks), rows, notes + _notes(catalog))
 
-    def _execute(self, made: Plan) -> int:
+    def _execute(self, made: Plan, catalog: Catalog) -> int:
         """Asks the rows; returns how many were examined."""
         if not made.tasks:
             return 0
@@ -209,6 +209,7 @@ class Auditor:
         options = self.settings.audit
         runner = Runner(self.target, options.jobs, Samples(options.samples, options.deny), self.report)
         examined = 0
+        further: list[Check] = []
         results = runner.run(made.tasks)
         self.interrupted = runner.stopped
         for task, result in zip(made.tasks, results, strict=True):
@@ -222,6 +223,9 @@ class Auditor:
             evidence = result.evidence
             for check, ask in task.asks:
                 finding = ask.verdict(result)
+                if isinstance(finding, Ask):
+                    further.append(_asking(check, finding))
+                    continue
                 if finding is not None:
                     self._findings.append(_named(finding.but(evidence=finding.evidence or evidence), check))
                 self._coverage.append(
@@ -234,6 +238,12 @@ class Auditor:
                         strategy=evidence.strategy,
                     )
                 )
+        if further:
+            next_ = plan(catalog, further, options.depth)
+            if runner.stopped:
+                next_.give_up("cancelled", "the audit was interrupted")
+            examined += self._execute(next_, catalog)
+            made.add(next_)
         return examined
 
     def _static(self, made: Plan) -> None:
@@ -330,6 +340,11 @@ def _digest(settings: Settings) -> str:
 def _coverage_order(entry: Coverage) -> tuple[Any, ...]:
     subject = entry.object
     return (entry.check, subject.schema, subject.table, subject.name, subject.columns, subject.kind, entry.outcome)
+
+
+def _asking(check: Check, ask: Ask) -> Check:
+    """The check with one question left, which an answer has raised."""
+    return replace(check, run=lambda _: iter((ask,)))
 
 
 def _named(finding: Finding, check: Check) -> Finding:

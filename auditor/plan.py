@@ -51,6 +51,22 @@ class Plan:
     skipped: list[tuple[Check, Ask | NotChecked]] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
 
+    def add(self, other: Plan) -> None:
+        """Takes in what another plan came to."""
+        self.findings += other.findings
+        self.clean += other.clean
+        self.not_checked += other.not_checked
+        self.skipped += other.skipped
+        self.tasks += other.tasks
+
+    def give_up(self, reason: str, detail: str) -> None:
+        """Takes its questions as not answered, for this reason."""
+        for check, ask in (pair for task in self.tasks for pair in task.asks):
+            self.not_checked.append((check, NotChecked(ask.subject, reason, detail)))
+            if ask.unread is not None:
+                self.findings.append((check, ask.unread))
+        self.tasks.clear()
+
 
 def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
     """Why the probe cannot be read by this login, as reason and detail, or None. Privileges are known, never tried."""

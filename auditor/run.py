@@ -13,7 +13,7 @@ import psycopg
 from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError
 from auditor.plan import Task
-from auditor.probe import Answer
+from auditor.probe import Answer, UnansweredError
 from auditor.probe.textbook import Samples, ask
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
@@ -164,6 +164,8 @@ class Runner:
                     snapshot = fetch("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text")[0][0]
                 evidence = replace(answer.evidence, snapshot=snapshot, seconds=round(time.monotonic() - started, 4))
                 return replace(answer, evidence=evidence), session
+            except UnansweredError as error:
+                return Failure("unsupported", str(error)), session
             except psycopg.Error as error:
                 failure = Failure(*reason_of(error, session))
             if self.stopped or failure.reason not in ("standby_conflict", "lost_connection"):

@@ -36,11 +36,14 @@ _TABLE = re.compile(rf"\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\Z")
 def complete(catalog: Catalog, settings: Settings, statements: tuple[Statement, ...] = ()) -> Catalog:
     """The catalog with its undeclared relations. Raises ConfigError for an entry that does not fit the database."""
     tombstones = _soft_deletes(catalog, settings)
-    with_tombstones = replace(catalog, soft_deletes=tombstones, statements=statements)
-    references = tuple(_configured_references(catalog, settings))
+    with_tombstones = replace(
+        catalog, soft_deletes=tombstones, reuse_unwanted=_reuse_unwanted(catalog, settings), statements=statements
+    )
     companions = tuple(_configured_companions(catalog, settings))
+    declared = tuple(_configured_references(catalog, settings))
+    references = (*declared, *_companions_parents(with_tombstones, companions, declared))
     inferred = [r for r in _inferred_references(catalog) if not any(_same(r, other) for other in references)]
-    pairs = {(c.table.oid, c.companion.oid) for c in companions}
+    pairs = {frozenset((c.table.oid, c.companion.oid)) for c in companions}
     return replace(
         with_tombstones,
         references=(*references, *inferred),
@@ -258,6 +261,17 @@ def _soft_deletes(catalog: Catalog, settings: Settings) -> dict[int, SoftDelete]
                 if inferred is not None:
                     found[table.oid] = inferred
     return found
+
+
+def _reuse_unwanted(catalog: Catalog, settings: Settings) -> frozenset[int]:
+    found = set()
+    for text in settings.soft_delete.reuse_unwanted:
+        place = f"[soft_delete] reuse_unwanted {text!r}"
+        parsed = _TABLE.match(text)
+        if parsed is None:
+            raise ConfigError(f"{place}: expected schema.table")
+        found.add(_table(catalog, parsed[1], parsed[2], place).oid)
+    return frozenset(found)
 
 
 def _tombstone(column: Column) -> SoftDelete | None:

@@ -111,7 +111,28 @@ class Matching:
         yield self.table, (*self.columns, *self.table.row_key) if self.columns else None
 
 
-Probe = Unmatched | Pairs | Duplicates | Matching
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Whether the server plans an INSERT into `table` with ON CONFLICT (targets) WHERE (predicate): some index serves it.
+
+    Nothing is inserted, no row is read. The answer's `count` is 1 or, where no index serves (42P10), 0. A server in
+    recovery plans no INSERT. The texts must be `auditor.statements.written`.
+    """
+
+    table: Table
+    targets: tuple[str, ...]
+    predicate: str | None = None
+
+    def reads(self) -> Reads:
+        """The tables and columns whose SELECT privilege the question needs."""
+        yield self.table, None
+
+
+Probe = Unmatched | Pairs | Duplicates | Matching | Planned
+
+
+class UnansweredError(Exception):
+    """The server understands the question, but has no answer to it; the message says why in our own words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
 
 from auditor.catalog.model import Column, Table
-from auditor.probe import Key, Operator, Relation
+from auditor.probe import Key, Operator, Planned, Relation
 from auditor.text import ident, one_line_sql, qualified
 from auditor.text import ident as quoted
 
@@ -149,3 +149,10 @@ def key_expression(rows: Rows, key: Key) -> sa.ColumnElement[Any]:
     """One part of a key, under its collation."""
     expression = rows.column(key.column) if key.column is not None else sa.literal_column(f"({key.expression})")
     return _collated(expression, key.collation) if key.collation else expression
+
+
+def upsert(question: Planned) -> str:
+    """The INSERT whose plan answers the question. It is never run."""
+    where = f" WHERE ({question.predicate})" if question.predicate else ""
+    targets = ", ".join(question.targets)
+    return f"INSERT INTO {question.table.sql} DEFAULT VALUES ON CONFLICT ({targets}){where} DO NOTHING"

@@ -8,12 +8,23 @@ from fnmatch import fnmatchcase
 from functools import singledispatch
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 
 from auditor.catalog.model import Table
 from auditor.check import Evidence
-from auditor.probe import Answer, Duplicates, Matching, Pairs, Probe, Relation, Unmatched
-from auditor.probe.sql import Condition, Rows, key_expression, partner, raw, referencing, shown, text_of
+from auditor.probe import Answer, Duplicates, Matching, Pairs, Planned, Probe, Relation, UnansweredError, Unmatched
+from auditor.probe.sql import (
+    Condition,
+    Rows,
+    key_expression,
+    partner,
+    raw,
+    referencing,
+    shown,
+    text_of,
+    upsert,
+)
 
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
 
@@ -109,6 +120,33 @@ def _(question: Duplicates, fetch: Fetch, samples: Samples) -> Answer:
     return _evidence(
         rows, offending, _number(count), _number(examined), _number(groups), named, columns, fetch, samples
     )
+
+
+@ask.register
+def _(question: Planned, fetch: Fetch, samples: Samples) -> Answer:
+    statement = upsert(question)
+    fetch("SAVEPOINT planning")
+    state = _refusal(fetch, f"EXPLAIN {statement}")
+    if state == "42501":
+        # Privileges on the table are looked at after planning, those on schemas and functions before it.
+        texts = [*question.targets, *([question.predicate] if question.predicate else [])]
+        known = " OR ".join(f"({text}) IS NULL" for text in texts)
+        state = _refusal(fetch, f"EXPLAIN SELECT 1 FROM {question.table.sql} WHERE {known}")
+    if state not in ("", "42P10"):
+        raise UnansweredError(f"the server does not plan {statement} (SQLSTATE {state})")
+    return Answer(int(not state), 0, Evidence(None, sql=f"EXPLAIN {statement};", strategy="explain"))
+
+
+def _refusal(fetch: Fetch, statement: str) -> str:
+    """The SQLSTATE with which the server refuses a statement for what it says; empty when it does not."""
+    try:
+        fetch(statement)
+    except psycopg.Error as error:
+        if (error.sqlstate or "")[:2] not in ("0A", "22", "42", "55") or error.sqlstate == "55P03":
+            raise
+        fetch("ROLLBACK TO SAVEPOINT planning")
+        return error.sqlstate or ""
+    return ""
 
 
 def _number(text: str | None) -> int:

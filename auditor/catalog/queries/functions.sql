@@ -3,7 +3,9 @@ SELECT p.oid::int8, n.nspname AS schema, p.proname AS name, pg_catalog.pg_get_fu
        l.lanname AS language, p.prokind AS kind, pg_catalog.format_type(p.prorettype, NULL) AS returns,
        CASE WHEN l.lanname NOT IN ('sql', 'plpgsql') THEN ''
             ELSE /* 14+ */ coalesce(CASE WHEN p.oid <> ALL ('{/* locked */}') THEN pg_catalog.pg_get_function_sqlbody(p.oid) END, p.prosrc) /* else */ p.prosrc /* end */ END AS body,
-       p.oid = ANY ('{/* locked */}') AS locked
+       p.oid = ANY ('{/* locked */}') AS locked,
+       (SELECT pg_catalog.substr(s, 13) FROM pg_catalog.unnest(p.proconfig) AS s
+        WHERE pg_catalog.starts_with(s, 'search_path=')) AS search_path
 FROM pg_catalog.pg_proc AS p
 JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
 JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
