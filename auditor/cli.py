@@ -2,22 +2,66 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from auditor.errors import AuditorError, UsageError
+from auditor.errors import AuditorError, ConfigError, UsageError
 
 if TYPE_CHECKING:
     from auditor.audit import Audit
     from auditor.config import Settings
     from auditor.connection import Target
 
+
+class _InterruptedError(AuditorError):
+    """Stopped by a signal before a report could be written."""
+
+    exit_code = 4
+
+
+class _DiedError(AuditorError):
+    """Ended by something that should not happen."""
+
+
+class _Commands(TyperGroup):
+    """Exit codes are the contract's. Typer's own would call an interruption, a closed pipe or a crash what 1 is for: findings."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise _InterruptedError("interrupted before a report could be written") from None
+        except BrokenPipeError:
+            # Whoever read the output has gone; nothing is left to say, not even by the interpreter when it exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(_DiedError.exit_code)
+        except (AuditorError, typer.Exit, typer.Abort):
+            raise
+        except Exception as error:
+            if type(error).__module__.startswith(("click", "typer")) or os.environ.get("AUDITOR_TRACEBACK"):
+                raise
+            raise _DiedError(_place(error)) from None
+
+
+def _place(error: Exception) -> str:
+    """Where an unforeseen error came from. Its own words are not repeated: they may carry values of rows."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    file = "/".join(Path(last.filename).parts[-2:])
+    state = getattr(error, "sqlstate", None)
+    said = f"SQLSTATE {state}" if state else type(error).__name__
+    return f"internal error: {said} in {file}, line {last.lineno}; please report it (AUDITOR_TRACEBACK=1 shows more)"
+
+
 app = typer.Typer(
     name="auditor",
+    cls=_Commands,
     help="Proves what is broken in a live PostgreSQL database: reads its catalog and its rows, writes nothing.",
     no_args_is_help=True,
     add_completion=True,
@@ -56,9 +100,13 @@ def _target(
         if dsn:
             raise UsageError("two DSNs are given: one as the argument, one with -d")
         dsn, name = name, None
+    if not dsn and settings.database.url:
+        dsn = settings.database.url
+        if "password" in Target(dsn).parameters():
+            raise ConfigError("[database] url holds a password; keep it in PGPASSWORD, .pgpass or a service file")
     overrides = {key: value for key, value in {**given, "dbname": name}.items() if value is not None}
     return Target(
-        dsn or settings.database.url,
+        dsn,
         overrides,
         settings.audit.statement_timeout,
         settings.audit.lock_timeout,
@@ -106,8 +154,6 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
 
 
 def _color(choice: str, path: Path | None) -> bool:
-    import os
-
     if path is not None or choice == "never":
         return False
     if choice == "always":
@@ -116,9 +162,11 @@ def _color(choice: str, path: Path | None) -> bool:
 
 
 def _statements(files: list[Path] | None) -> Any:
+    if not files:
+        return ()
     from auditor.statements import read_files
 
-    return read_files(files or [])
+    return read_files(files)
 
 
 @app.command()
@@ -229,7 +277,10 @@ def audit(
     settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
     outputs = _outputs(format)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
-    result = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline)).run()
+    auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
+    result = auditor.run()
+    if auditor.interrupted:
+        print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
     _write(result, outputs, color, quiet=quiet, verbose=verbose)
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
 
@@ -265,22 +316,29 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
             failed = failed or error
     # The terminal report ends with this line itself; a document on standard output must not be spoilt by it.
     document = any(path is None and name != "terminal" for name, path in outputs)
-    if quiet or all(path is not None for _, path in outputs):
-        print(result.summary.line)
-    elif document:
+    if document:
         print(result.summary.line, file=sys.stderr)
+    elif quiet or all(path is not None for _, path in outputs):
+        print(result.summary.line)
     if failed:
         raise failed
 
 
 @app.command()
-def checks() -> None:
-    """List the checks: id, worst severity, depth, what they find."""
+def checks(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table, the one in README.")] = False,
+) -> None:
+    """List the checks: id, worst severity, depths, what they find."""
     from auditor.registry import load
 
+    if markdown:
+        print("| check | finds | worst | depth |\n|---|---|---|---|")
     for check in load():
-        depths = ",".join(depth.value for depth in check.depths)
-        print(f"{check.id:<42} {check.severity.value:<8} {depths:<13} {check.title}")
+        depths = ", ".join(depth.value for depth in check.depths)
+        if markdown:
+            print(f"| `{check.id}` | {check.title.rstrip('.')} | {check.severity.value} | {depths} |")
+        else:
+            print(f"{check.id:<40} {check.severity.value:<8} {depths}\n    {check.title}")
 
 
 @app.command()
@@ -367,7 +425,4 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("auditor: interrupted before anything was checked", file=sys.stderr)
-        sys.exit(4)
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(3)
+        sys.exit(_InterruptedError.exit_code)

@@ -39,7 +39,10 @@ _DURATION = {
     ],
     "description": "Seconds, or a duration like 90s, 5min, 500ms.",
 }
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, allow_inf_nan=False), WithJsonSchema(_DURATION)]
+# The server counts milliseconds in 32 bits (documentation: statement_timeout).
+Seconds = Annotated[
+    float, BeforeValidator(_seconds), Field(ge=0, le=2_147_483, allow_inf_nan=False), WithJsonSchema(_DURATION)
+]
 
 
 class Database(_Part):

@@ -265,7 +265,7 @@ def _why(error: psycopg.Error, parameters: dict[str, Any]) -> str:
     password = parameters.get("password")
     if password and not any(str(password) in str(v) for k, v in parameters.items() if k != "password"):
         text = text.replace(str(password), "***")
-    return one_line(text.removeprefix("connection failed: "))
+    return one_line(text.removeprefix("connection failed: ").removeprefix("connection is bad: "))
 
 
 # SQLSTATE classes (documentation: Appendix A) and what they mean for a probe: the contract's reason.

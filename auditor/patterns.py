@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
+from dataclasses import dataclass
 from functools import lru_cache
 
+from auditor.check import Object
 from auditor.errors import UsageError
 
 
@@ -28,15 +31,16 @@ def _parts(pattern: str) -> tuple[re.Pattern[str], ...]:
             current += ".*"
         elif c == "?":
             current += "."
-        elif c in "[]|()+{}^\\":
-            current += c  # other regular-expression characters keep their meaning, as in psql
+        elif c == "$":
+            current += r"\$"
         else:
-            current += re.escape(c.lower())
+            current += c.lower()  # other regular-expression characters keep their meaning, as in psql
         i += 1
     parts.append(current)
     try:
-        return tuple(re.compile(part, re.DOTALL) for part in parts)
-    except re.error as error:
+        with warnings.catch_warnings(action="error"):  # [[:alpha:]] would silently be something else here
+            return tuple(re.compile(part, re.DOTALL) for part in parts)
+    except (re.error, FutureWarning) as error:
         raise UsageError(f"the pattern {pattern!r} does not parse: {error}") from None
 
 
@@ -49,3 +53,22 @@ def matches_table(pattern: str, schema: str, table: str) -> bool:
     """Whether a pattern of `-t` names this table: `name`, or `schema.name`."""
     *schemas, name = _parts(pattern)
     return name.fullmatch(table) is not None and all(s.fullmatch(schema) is not None for s in schemas[-1:])
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which objects are wanted: psql patterns of schemas and tables, wanted and unwanted."""
+
+    schemas: tuple[str, ...] = ()
+    exclude_schemas: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+    exclude_tables: tuple[str, ...] = ()
+
+    def holds(self, subject: Object) -> bool:
+        """Whether a finding about `subject` is wanted."""
+        return (
+            (not self.schemas or any(matches_schema(p, subject.schema) for p in self.schemas))
+            and not any(matches_schema(p, subject.schema) for p in self.exclude_schemas)
+            and (not self.tables or any(matches_table(p, subject.schema, subject.table) for p in self.tables))
+            and not any(matches_table(p, subject.schema, subject.table) for p in self.exclude_tables)
+        )

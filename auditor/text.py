@@ -231,12 +231,12 @@ def literal(text: str) -> str:
     return " E'" + doubled.replace("\\", "\\\\") + "'" if "\\" in doubled else f"'{doubled}'"
 
 
-_QUOTED_OR_BREAK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\s*\n\s*""")
+_QUOTED_OR_BREAK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\2\$)|--[^\n]*|\s*\n\s*""", re.DOTALL)
 
 
 def one_line_sql(text: str) -> str:
-    """SQL with its line breaks taken out, but for those inside quotes."""
-    return _QUOTED_OR_BREAK.sub(lambda found: found[1] or " ", text)
+    """SQL with its line breaks and comments to the end of a line taken out, but for those inside quotes."""
+    return _QUOTED_OR_BREAK.sub(lambda found: found[1] or ("" if found[0].startswith("--") else " "), text)
 
 
 def plural(count: int, noun: str, several: str | None = None) -> str:
