@@ -22,7 +22,8 @@ from auditor.check import Ask, Finding, NotChecked, Object, Severity
 from auditor.config import Ignore, Settings
 from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError, ConfigError, UsageError
-from auditor.plan import Plan, Scope, plan
+from auditor.patterns import Scope
+from auditor.plan import Plan, plan
 from auditor.registry import Check, load, matching, selected
 from auditor.text import one_line
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from auditor.audit import Audit, Coverage
 from auditor.check import Depth, Finding, Object
 from auditor.errors import UsageError
-from auditor.plan import Scope
+from auditor.patterns import Scope
 from auditor.registry import load, selected
 from auditor.report.layout import flow, line, wrap
 from auditor.report.template import template

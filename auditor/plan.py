@@ -7,29 +7,9 @@ from dataclasses import dataclass, field
 
 from auditor.catalog.model import Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object, Result
-from auditor.patterns import matches_schema, matches_table
 from auditor.probe import Probe
 from auditor.registry import Check
 from auditor.text import qualified
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Which objects are wanted: psql patterns of schemas and tables, wanted and unwanted."""
-
-    schemas: tuple[str, ...] = ()
-    exclude_schemas: tuple[str, ...] = ()
-    tables: tuple[str, ...] = ()
-    exclude_tables: tuple[str, ...] = ()
-
-    def holds(self, subject: Object) -> bool:
-        """Whether a finding about `subject` is wanted."""
-        return (
-            (not self.schemas or any(matches_schema(p, subject.schema) for p in self.schemas))
-            and not any(matches_schema(p, subject.schema) for p in self.exclude_schemas)
-            and (not self.tables or any(matches_table(p, subject.schema, subject.table) for p in self.tables))
-            and not any(matches_table(p, subject.schema, subject.table) for p in self.exclude_tables)
-        )
 
 
 @dataclass(frozen=True, slots=True)
