@@ -188,7 +188,7 @@ def _visible(character: str) -> str:
 
 def safe_text(text: str) -> str:
     """`text` with every control, bidirectional and unencodable character spelled out; tabs and newlines stay."""
-    if text.isascii() and text.isprintable():
+    if text.replace("\n", "").replace("\t", "").isprintable():  # no category of _INVISIBLE is printable
         return text
     return "".join(_visible(c) if c not in "\t\n" and unicodedata.category(c) in _INVISIBLE else c for c in text)
 
