@@ -1,4 +1,4 @@
-// Filter, order, walk and copy. Everything is on the page without this script; nothing is fetched, nothing is parsed as HTML.
+// Filter, order, walk and copy. Everything is on the page without this script, and nothing is fetched.
 (() => {
   "use strict";
   const root = document.documentElement;
@@ -25,7 +25,8 @@
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("button.copy");
     if (!button) return;
-    const code = button.closest(".code").querySelector(button.dataset.part ? "." + button.dataset.part : "code");
+    const block = button.closest(".code") ?? button.closest(".bar-of-code").nextElementSibling;
+    const code = block.querySelector(button.dataset.part ? "." + button.dataset.part : "code");
     const label = button.textContent;
     const copied = await put(code.textContent.replace(/\n$/, ""));
     if (!copied) getSelection().selectAllChildren(code);
@@ -35,9 +36,32 @@
     setTimeout(() => { button.textContent = label; button.classList.remove("done"); }, 1600);
   });
 
+  // --- long reports: to a browser with scripts the text in <noscript> is no part of the page until it is unfolded and seen ---
+  function fill(details) {
+    const held = details.querySelector(":scope > noscript");
+    if (!held) return;
+    const made = document.createElement("template");
+    made.innerHTML = held.textContent; // as the report was written: what came from the database is escaped in it
+    held.replaceWith(made.content);
+  }
+  const seen = new IntersectionObserver((changes) => {
+    for (const { isIntersecting, target } of changes) if (isIntersecting) { fill(target); seen.unobserve(target); }
+  }, { rootMargin: "800px 0px" });
+  document.addEventListener("toggle", ({ target }) => {
+    if (target.open && target.querySelector(":scope > noscript")) seen.observe(target);
+  }, true);
+  const named = { "&lt;": "<", "&gt;": ">", "&#34;": '"', "&#39;": "'", "&amp;": "&" };
+  function textOf(article) {
+    const held = article.querySelector("noscript");
+    const hidden = held ? held.textContent.replace(/<[^>]*>/g, "").replace(/&[a-z#0-9]+;/g, (entity) => named[entity] ?? entity) : "";
+    const shown = [...article.children].map((child) => (held && child.contains(held) ? "" : child.textContent)).join("\n");
+    return (shown + "\n" + (held ? hidden : "")).toLowerCase();
+  }
+
   // --- paper: everything unfolded, then as it was ---
   let unfolded = [];
   addEventListener("beforeprint", () => {
+    for (const details of document.querySelectorAll("details.more")) fill(details);
     unfolded = [...document.querySelectorAll("details:not([open])")];
     for (const details of unfolded) details.open = true;
   });
@@ -92,7 +116,7 @@
     if (schema.value && entry.schema !== schema.value) return false;
     if (status.value && entry.status !== status.value) return false;
     if (!words.length) return true;
-    entry.text ??= entry.article.textContent.toLowerCase();
+    entry.text ??= textOf(entry.article);
     return words.every((word) => entry.text.includes(word));
   }
   function arrange() {
@@ -150,26 +174,26 @@
   const fold = $("fold");
   const folds = entries.map((entry) => entry.article.querySelector(".more"));
   let open = folds.length > 0 && folds.every((details) => details.open);
-  const named = () => { fold.textContent = open ? "Fold all" : "Unfold all"; };
-  named();
+  const label = () => { fold.textContent = open ? "Fold all" : "Unfold all"; };
+  label();
   fold.addEventListener("click", () => {
     open = !open;
     for (const details of folds) details.open = open;
-    named();
+    label();
   });
 
   // --- keyboard ---
   function step(by) {
-    const seen = walk.filter((entry) => entry.shown && (!entry.item.closest("details") || entry.item.closest("details").open));
-    if (!seen.length) return;
+    const visible = walk.filter((entry) => entry.shown && (!entry.item.closest("details") || entry.item.closest("details").open));
+    if (!visible.length) return;
     const article = document.activeElement.closest?.(".finding");
-    let at = seen.findIndex((entry) => entry.article === article);
+    let at = visible.findIndex((entry) => entry.article === article);
     if (at < 0) {
       // nobody has the focus: from what the eye sees
-      at = seen.findIndex((entry) => entry.article.getBoundingClientRect().bottom > 1);
+      at = visible.findIndex((entry) => entry.article.getBoundingClientRect().bottom > 1);
       if (by > 0) at -= 1;
     }
-    const next = seen[Math.max(0, Math.min(seen.length - 1, at + by))].article;
+    const next = visible[Math.max(0, Math.min(visible.length - 1, at + by))].article;
     next.focus({ preventScroll: true });
     next.scrollIntoView({ block: "start", behavior: "instant" });
   }

@@ -30,6 +30,7 @@ from auditor.text import ident, idents, one_line, plural, qualified, safe_text
 
 OUTCOMES = ("passed", "failed", "not_checked", "skipped")
 UNFOLDED = 12  # up to so many findings stand there unfolded
+LAZY = 100  # beyond so many, a browser with scripts reads a finding's evidence when it is unfolded
 LISTED = 10  # titles on the first screen
 SENTENCES = {Severity.ERROR: "broken", Severity.WARNING: "at risk", Severity.INFO: "worth knowing"}
 
@@ -50,14 +51,18 @@ def highlighted(sql: str) -> Markup:
 
     Keywords are the words in capitals: PostgreSQL's deparser and `auditor.text.ident` leave no other word in them.
     """
-    made, end = [], 0
+    made: list[str] = []
+    end = 0
     for token in _TOKEN.finditer(sql):
-        kind = token.lastgroup if token.lastgroup in ("i", "b") else "i" if token["i"] else None
-        if kind is None:
-            continue
-        made += [escape(safe_text(sql[end : token.start()])), f"<{kind}>", escape(safe_text(token[0])), f"</{kind}>"]
-        end = token.end()
-    return Markup("".join([*made, escape(safe_text(sql[end:]))]))
+        tag = "b" if token["b"] else "i" if token["i"] else None
+        if tag is not None:
+            made += [_escaped(sql[end : token.start()]), f"<{tag}>", _escaped(token[0]), f"</{tag}>"]
+            end = token.end()
+    return Markup("".join([*made, _escaped(sql[end:])]))
+
+
+def _escaped(text: str) -> str:
+    return str(escape(safe_text(text)))
 
 
 def exact(sql: str) -> bool:
@@ -69,12 +74,13 @@ def typeset(text: str, names: Iterable[str]) -> Markup:
     """Prose in which the given names, and what stands in backticks, are set as code and isolated from their neighbours."""
     known = sorted({name for name in names if name}, key=len, reverse=True)
     alternatives = "|".join([r"`(?P<quoted>[^`]+)`", *(re.escape(name) for name in known)])
-    made, end = [], 0
+    made: list[str] = []
+    end = 0
     for found in re.finditer(rf'(?<![\w.$"])(?:{alternatives})(?![\w$"]|\.[\w"])', text):
-        made += [escape(one_line(text[end : found.start()])), Markup("<code><bdi>")]
-        made += [escape(one_line(found["quoted"] or found[0])), Markup("</bdi></code>")]
+        name = one_line(found["quoted"] or found[0])
+        made += [_escaped(one_line(text[end : found.start()])), "<code><bdi>", _escaped(name), "</bdi></code>"]
         end = found.end()
-    return Markup("").join([*made, escape(one_line(text[end:]))])
+    return Markup("".join([*made, _escaped(one_line(text[end:]))]))
 
 
 def names_of(finding: Finding) -> set[str]:
@@ -83,8 +89,8 @@ def names_of(finding: Finding) -> set[str]:
     for subject in (finding.object, *finding.related):
         base = place(subject)
         found |= {base, *(f"{base}.{ident(column)}" for column in subject.columns)}
-        if "_" in subject.name or not subject.name.isalpha():
-            found.add(ident(subject.name))
+        # A bare name only where it cannot be a word of the sentence.
+        found |= {ident(name) for name in (subject.name, *subject.columns) if not name.isalpha()}
     return found - {""}
 
 
@@ -182,7 +188,8 @@ class Shown:
         return self.finding.check.partition("/")[0]
 
 
-_SELECT = re.compile(r"SELECT \* *\nFROM (?P<relation>(?:ONLY )?(?P<table>.+?)) *\nWHERE ", re.DOTALL)
+_NAME = r"""(?:(?:U&)?"(?:[^"]|"")+"|\w+)"""
+_SELECT = re.compile(rf"SELECT \* *\nFROM (?P<relation>(?:ONLY )?(?P<table>{_NAME}\.{_NAME})(?: AS {_NAME})?) *\nWHERE ")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?\Z")
 
 
@@ -410,6 +417,7 @@ def render(audit: Audit, options: Options) -> str:
         ],
         listed=LISTED,
         unfolded=len(opened) <= UNFOLDED,
+        lazy=len(findings) > LAZY,
         words={severity.value: words for severity, words in SENTENCES.items()},
         severities=Counter(entry.finding.severity.value for entry in findings),
         in_families=sorted(Counter(entry.family for entry in findings).items()),
