@@ -51,6 +51,7 @@ class Type:
     not_null_validated: bool
     default: str | None
     checks: tuple[Constraint, ...] = ()
+    element: int = 0  # of an array, or a domain over one: the oid of its elements' type
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ class Constraint:
     index: int
     expression: str | None
     definition: str
+    inherited: int = 0  # from how many parent tables (coninhcount)
+    domain: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +225,7 @@ class Trigger:
     columns: tuple[str, ...]  # of UPDATE OF
     condition: bool
     definition: str
+    parent: int = 0  # the trigger of the partitioned table that this one on a partition is a copy of
 
     @property
     def fires(self) -> bool:
@@ -426,6 +430,8 @@ class Statement:
 class Catalog:
     """Everything the checks look at. `shown` compares what information_schema shows this login with pg_constraint.
 
+    `validating` holds the tables on which a VALIDATE CONSTRAINT may be running, with the constraints it names; None when
+    the query's text is hidden from this login.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
 
@@ -436,6 +442,7 @@ class Catalog:
     sequences: dict[int, Sequence]
     extensions: dict[str, str] = field(default_factory=dict)
     shown: dict[str, tuple[int, int]] = field(default_factory=dict)
+    validating: dict[int, frozenset[str] | None] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
     reuse_unwanted: frozenset[int] = frozenset()  # tables whose deleted rows keep their keys on purpose
     references: tuple[Reference, ...] = ()

@@ -36,11 +36,11 @@ Fetch = Callable[[str], list[tuple[str | None, ...]]]
 # In the order in which they are needed.
 _QUERIES = (
     *("server", "control", "constraints", "types", "statistics", "columns", "indexes", "triggers", "operators"),
-    *("foreign_keys", "rules", "tables", "functions", "sequences", "extensions", "shown"),
+    *("foreign_keys", "rules", "tables", "functions", "sequences", "extensions", "shown", "activity"),
 )
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.
-_OPTIONAL = ("control", "statistics", "shown")
+_OPTIONAL = ("control", "statistics", "shown", "activity")
 _SINCE = re.compile(r"/\* (\d+)\+ \*/(.*?)/\* else \*/(.*?)/\* end \*/", re.DOTALL)
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))
 
@@ -186,6 +186,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
         sequences={row["oid"]: _sequence(row) for row in rows("sequences")},
         extensions={row["name"]: row["version"] for row in rows("extensions")},
         shown={row["kind"]: (row["shown"], row["held"]) for row in rows("shown")},
+        validating=_validating(rows("activity")),
     )
 
 
@@ -215,6 +216,7 @@ def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
             checks=tuple(
                 _constraint(check, {}) for row in chain for check in checks[row["oid"]] if check["type"] == "c"
             ),
+            element=chain[-1]["element"],
         )
 
     return {oid: resolved(oid) for oid in by_oid}
@@ -268,6 +270,8 @@ def _constraint(row: Row, names: dict[int, str]) -> Constraint:
         index=row["index"],
         expression=row["expression"],
         definition=row["definition"],
+        inherited=row["inherited"],
+        domain=row["domain"],
     )
 
 
@@ -322,6 +326,7 @@ def _trigger(row: Row, names: dict[int, str]) -> Trigger:
         columns=tuple(names[n] for n in row["columns"]),
         condition=row["condition"],
         definition=row["definition"],
+        parent=row["parent"],
     )
 
 
@@ -375,6 +380,18 @@ def _foreign_keys(
                 referenced_triggers=tuple(sides[row["oid"]][1]),
             )
         )
+    return found
+
+
+def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
+    found: dict[int, frozenset[str] | None] = {}
+    for row in rows:
+        table, names = row["table"], row["constraints"]
+        known = found.get(table, frozenset())
+        if names is None or known is None:
+            found[table] = None
+        elif names:
+            found[table] = known | {n[1:-1].replace('""', '"') if n.startswith('"') else n.lower() for n in names}
     return found
 
 
