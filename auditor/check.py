@@ -69,6 +69,10 @@ class Fix:
     caveats: tuple[str, ...] = ()
     recommended: bool = False
 
+    def recommend(self) -> Fix:
+        """The same fix as the recommended one."""
+        return replace(self, recommended=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Evidence:

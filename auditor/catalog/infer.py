@@ -9,6 +9,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from auditor.catalog.model import (
@@ -16,13 +17,16 @@ from auditor.catalog.model import (
     Catalog,
     Column,
     Companion,
+    ForeignKey,
+    Function,
     Reference,
     SoftDelete,
     Statement,
     Table,
+    Trigger,
 )
 from auditor.errors import ConfigError, nearest
-from auditor.text import ident, idents
+from auditor.text import ident, idents, literal, qualified
 
 if TYPE_CHECKING:
     from auditor.config import Settings
@@ -49,7 +53,11 @@ def complete(catalog: Catalog, settings: Settings, statements: tuple[Statement, 
         references=(*references, *inferred),
         companions=(
             *companions,
-            *(c for c in _inferred_companions(with_tombstones) if (c.table.oid, c.companion.oid) not in pairs),
+            *(
+                c
+                for c in _inferred_companions(with_tombstones)
+                if frozenset((c.table.oid, c.companion.oid)) not in pairs
+            ),
         ),
         business_keys=tuple(_business_keys(catalog, settings)),
     )
@@ -80,11 +88,13 @@ def configured_predicates(catalog: Catalog) -> Iterator[tuple[str, Table, str]]:
 
 
 def grace_passed(companion: Companion) -> str | None:
-    """The predicate of rows old enough to be judged, or None without a grace period."""
+    """The predicate of rows old enough to be judged, or None without a grace period. Rows of unknown age are judged."""
     if companion.grace is None or companion.created_at is None:
         return None
-    interval = companion.grace.replace("'", "''")
-    return f"{ident(companion.created_at)} < pg_catalog.now() - INTERVAL '{interval}'"
+    since = f"pg_catalog.now() - INTERVAL {literal(companion.grace)}"
+    if companion.table.by_name[companion.created_at].may_hold_null:
+        return f"({ident(companion.created_at)} >= {since}) IS NOT TRUE"
+    return f"{ident(companion.created_at)} < {since}"
 
 
 # --- the configuration ---------------------------------------------------------------------------------------------
@@ -164,20 +174,20 @@ def _configured_references(catalog: Catalog, settings: Settings) -> Iterator[Ref
 def _configured_companions(catalog: Catalog, settings: Settings) -> Iterator[Companion]:
     for number, entry in enumerate(settings.companion, 1):
         place = f"[[companion]] {number}"
-        other, other_columns = _target(catalog, entry.in_, f"{place} in")
-        if "(" in entry.of:
-            table, columns, other, other_columns = _pair(catalog, place, ("of", "in"), (entry.of, entry.in_))
-        else:
-            parsed = _TABLE.match(entry.of)
+        of, other = entry.of, _target(catalog, entry.in_, f"{place} in")
+        if "(" not in of:
+            parsed = _TABLE.match(of)
             if parsed is None:
-                raise ConfigError(f"{place} of = {entry.of!r}: expected schema.table or schema.table(column, ...)")
-            table = _table(catalog, parsed[1], parsed[2], f"{place} of = {entry.of!r}")
-            columns = table.primary_key
-            if len(columns) != len(other_columns):
+                raise ConfigError(f"{place} of = {of!r}: expected schema.table or schema.table(column, ...)")
+            table = _table(catalog, parsed[1], parsed[2], f"{place} of = {of!r}")
+            columns = _companions_key(table, *other)
+            if len(columns) != len(other[1]):
+                key = f"the primary key of {table.sql} is ({idents(columns)})" if columns else f"{table.sql} has no key"
                 raise ConfigError(
-                    f"{place}: the primary key of {table.sql} is ({idents(columns)}) and in names ({idents(other_columns)});"
-                    f" write of = {entry.of + '(column, ...)'!r}"
+                    f"{place}: {key} and in names ({idents(other[1])}); write of = {of + '(column, ...)'!r}"
                 )
+            of = f"{table.sql} ({idents(columns)})"
+        table, columns, companion, companion_columns = _pair(catalog, place, ("of", "in"), (of, entry.in_))
         if entry.created_at is not None:
             _known_column(table, entry.created_at, f"{place} created_at")
         if entry.grace and not entry.created_at:
@@ -185,8 +195,8 @@ def _configured_companions(catalog: Catalog, settings: Settings) -> Iterator[Com
         yield Companion(
             table,
             columns,
-            other,
-            other_columns,
+            companion,
+            companion_columns,
             configured=True,
             where=entry.where,
             exactly_one=entry.exactly_one,
@@ -198,12 +208,52 @@ def _configured_companions(catalog: Catalog, settings: Settings) -> Iterator[Com
         )
 
 
+def _companions_key(table: Table, companion: Table, columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of `table` that the companion's name: those its foreign key references, or else the primary key."""
+    for key in companion.foreign_keys:
+        if key.referenced == table.oid and set(key.columns) == set(columns):
+            pairs = dict(zip(key.columns, key.referenced_columns, strict=True))
+            return tuple(pairs[name] for name in columns)
+    return table.primary_key
+
+
+def _companions_parents(
+    catalog: Catalog, companions: tuple[Companion, ...], declared: tuple[Reference, ...]
+) -> Iterator[Reference]:
+    """The way back of configured companions, where nothing declares it: their rows without the row they belong to."""
+    for companion in companions:
+        tombstone = catalog.soft_deletes.get(companion.companion.oid)
+        reference = Reference(
+            companion.companion,
+            companion.companion_columns,
+            companion.table,
+            companion.columns,
+            configured=True,
+            where=tombstone.live if tombstone is not None and tombstone.configured else None,
+            evidence=f"the configuration calls it the companion of {companion.table.sql}",
+        )
+        keys = (set(k.columns) for k in companion.companion.foreign_keys if k.referenced == companion.table.oid)
+        if set(reference.columns) not in keys and not any(
+            _same(reference, other) and other.referenced is reference.referenced for other in declared
+        ):
+            yield reference
+
+
 def _states(text: str, place: str) -> tuple[str, str]:
-    """`revoked_at IS NULL = deleted_at IS NULL` as its two predicates."""
-    halves = re.split(r"(?<![<>!=])=(?!=)", text)
-    if len(halves) != 2:
-        raise ConfigError(f"{place} same_state = {text!r}: expected one condition of each table, joined by one =")
-    return halves[0].strip(), halves[1].strip()
+    """`revoked_at IS NULL = deleted_at IS NULL` as its two predicates; an `=` of their own stands in parentheses."""
+    depth, halves, start = 0, [], 0
+    for found in re.finditer(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|(?<![<>!=])=(?!=)""", text):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if found[0] == "=" and depth == 0:
+            halves.append(text[start : found.start()].strip())
+            start = found.end()
+    halves.append(text[start:].strip())
+    if len(halves) != 2 or not all(halves):
+        raise ConfigError(
+            f"{place} same_state = {text!r}: expected one condition of each table, joined by one =;"
+            " put a condition that has its own = in parentheses"
+        )
+    return halves[0], halves[1]
 
 
 def _business_keys(catalog: Catalog, settings: Settings) -> Iterator[BusinessKey]:
@@ -394,24 +444,249 @@ def eligible(catalog: Catalog, table: Table) -> str | None:
     return " AND ".join(conditions) or None
 
 
-def _inferred_companions(catalog: Catalog) -> Iterator[Companion]:
-    """Tables with at most one row per row of another, told by a foreign key over a unique key."""
-    for table, key, parent in catalog.foreign_keys:
-        if table is parent or not _is_key(table, key.columns):
+def states(catalog: Catalog, companion: Companion) -> tuple[tuple[str, str], ...]:
+    """What must agree between a row and its companion: the configured pairs, or else whether both are in force.
+
+    The latter needs columns that tell on both sides; without them there is nothing to agree on.
+    """
+    own, other = eligible(catalog, companion.table), eligible(catalog, companion.companion)
+    return companion.same_state or (((own, other),) if own and other else ())
+
+
+def enforces_one(catalog: Catalog, companion: Companion) -> bool:
+    """Whether a unique index keeps the companion from being there twice: over all rows, or over those not deleted."""
+    return _at_most_one(catalog, companion.companion, companion.companion_columns) is not None
+
+
+def other_kind(catalog: Catalog, companion: Companion) -> str | None:
+    """The predicate of rows that are of no other subtype, or None where the table has no subtypes.
+
+    Tables that share the primary key of one table may divide its rows among them: a row of `cats` needs none in
+    `dogs`. A table about as large as the shared one is no subtype, but another companion.
+    """
+    if set(companion.companion_columns) != set(companion.companion.primary_key):
+        return None
+    conditions = []
+    for table, key in catalog.referenced_by.get(companion.table.oid, ()):
+        if (
+            table is companion.companion
+            or table.is_partition
+            or set(key.columns) != set(table.primary_key)
+            or set(key.referenced_columns) != set(companion.columns)
+            or table.rows > companion.table.rows / 2
+            or not table.readable
+        ):
             continue
-        yield Companion(
+        same = " AND ".join(
+            f"kind.{ident(mine)} = {ident(companion.table.name)}.{ident(theirs)}"
+            for mine, theirs in zip(key.columns, key.referenced_columns, strict=True)
+        )
+        conditions.append(f"NOT EXISTS (SELECT FROM {table.sql} AS kind WHERE {same})")
+    return " AND ".join(conditions) or None
+
+
+def columns_in(predicate: str, table: Table) -> tuple[str, ...]:
+    """The columns of `table` that a predicate names, in the table's order."""
+    names = {_unquoted(found) for found in re.findall(_WORD_OR_QUOTED, _LITERAL.sub("''", predicate))}
+    return tuple(column.name for column in table.columns if column.name in names)
+
+
+def sync_triggers(catalog: Catalog, companion: Companion) -> tuple[Trigger, ...]:
+    """The triggers of the table whose function writes to the companion, itself or through one that it calls."""
+    return tuple(t for t in companion.table.triggers if _written(catalog, t.function, companion.companion))
+
+
+def handled(catalog: Catalog, companion: Companion, functions: Iterable[int]) -> set[str]:
+    """The events (insert, update, delete) of the table that these trigger functions are evidently written for."""
+    found = set()
+    for oid in functions:
+        verbs = _written(catalog, oid, companion.companion)
+        function = catalog.functions.get(oid)
+        text = _LITERAL.sub("''", function.body).lower() if function is not None else ""
+        if "insert" in verbs:
+            found.add("insert")
+        for event in ("update", "delete"):
+            if event in verbs or re.search(rf"\b(?:{event}|tg_op)\b", text):
+                found.add(event)
+    return found
+
+
+def idle_functions(catalog: Catalog, companion: Companion) -> tuple[Function, ...]:
+    """Trigger functions that insert into the companion, read rows of the table by their key, and belong to no trigger."""
+    used = {trigger.function for table in catalog.tables.values() for trigger in table.triggers}
+    return tuple(
+        function
+        for function in catalog.functions.values()
+        if function.returns == "trigger"
+        and function.oid not in used
+        and "insert" in _written(catalog, function.oid, companion.companion)
+        and any(
+            re.search(rf"\b(?:new|old)\s*\.\s*{re.escape(ident(name))}(?!\w)", function.body, re.IGNORECASE)
+            for name in companion.columns
+        )
+    )
+
+
+_SQL_NAME = r'(?:"(?:[^"]|"")+"|[A-Za-z_\x80-\uffff][\w$]*)'
+_WORD_OR_QUOTED = re.compile(_SQL_NAME)
+_LITERAL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
+_WRITTEN = re.compile(
+    rf"\b(insert\s+into|update(?:\s+only)?|delete\s+from(?:\s+only)?|merge\s+into(?:\s+only)?)\s+"
+    rf"(?:({_SQL_NAME})\s*\.\s*)?({_SQL_NAME})",
+    re.IGNORECASE,
+)
+_CALLED = re.compile(rf"(?:({_SQL_NAME})\s*\.\s*)?({_SQL_NAME})\s*\(")
+_UPSERT = re.compile(
+    rf"\binsert\s+into\s+(?:({_SQL_NAME})\s*\.\s*)?({_SQL_NAME})|\bon\s+conflict\s*\(([^()]*)\)|;", re.IGNORECASE
+)
+# Tables that keep what happened have many rows per row of another, and need none.
+_KEEPING = {"audit", "archive", "event", "history", "journal", "log", "outbox", "queue", "revision", "version"}
+_GRACE = "10 minutes"
+_CREATED = {"createdat", "createdon", "created", "creationtime", "creationdate", "insertedat", "datecreated"}
+Upserts = dict[int, dict[frozenset[str], str]]  # by table: the columns, and who relies on them
+
+
+def _inferred_companions(catalog: Catalog) -> Iterator[Companion]:
+    """Tables with at most one row per row of another, as far as keys, upserts and triggers tell."""
+    upserts = _upserts(catalog)
+    for table, key, parent in catalog.foreign_keys:
+        if table is parent or table.is_partition or parent.is_partition or _of_one_kind(table, key):
+            continue
+        created = next(filter(None, map(_creation, parent.columns)), None)
+        companion = Companion(
             parent,
             key.referenced_columns,
             table,
             key.columns,
             configured=False,
             where=eligible(catalog, parent),
-            evidence=f"its foreign key {ident(key.name)} is unique: at most one row per row of {parent.sql}",
+            exactly_one=True,
+            grace=_GRACE if created else None,
+            created_at=created,
         )
+        unique = _at_most_one(catalog, table, key.columns)
+        upsert = upserts.get(table.oid, {}).get(frozenset(key.columns))
+        if unique is not None:
+            yield replace(
+                companion,
+                evidence=f"its foreign key {ident(key.name)} is unique{unique}: at most one row per row of {parent.sql}",
+            )
+        elif upsert is not None:
+            yield replace(
+                companion, evidence=f"{upsert} writes it with ON CONFLICT ({idents(key.columns)}): one row per row"
+            )
+        elif not {singular(word) for word in words(table.name)} & _KEEPING:
+            yield from _kept_by_trigger(catalog, companion)
 
 
-def _is_key(table: Table, columns: Iterable[str]) -> bool:
+def _kept_by_trigger(catalog: Catalog, companion: Companion) -> Iterator[Companion]:
+    for trigger in sync_triggers(catalog, companion):
+        if "insert" in trigger.events and "insert" in _written(catalog, trigger.function, companion.companion):
+            said = f"the trigger {ident(trigger.name)} of {companion.table.sql} writes it for every new row"
+            yield replace(companion, exactly_one=False, evidence=said)
+            return
+
+
+def _at_most_one(catalog: Catalog, table: Table, columns: Iterable[str]) -> str | None:
+    """Among which rows a unique index allows these columns once only: the empty string for all; None for none."""
     wanted = set(columns)
-    return any(
-        index.enforces and index.predicate is None and set(index.columns or ()) == wanted for index in table.indexes
-    )
+    found = None
+    for index in table.indexes:
+        if index.enforces and index.columns is not None and set(index.columns) <= wanted:
+            if index.predicate is None:
+                return ""
+            tombstone = catalog.soft_deletes.get(table.oid)
+            if tombstone is not None and index.predicate.strip("() ").lower() == tombstone.live.lower():
+                found = " among rows that are not deleted"
+    return found
+
+
+def _of_one_kind(table: Table, key: ForeignKey) -> bool:
+    """Whether the foreign key itself says that only rows of one kind have a row here: `(id, kind)`, `kind` fixed."""
+    fixed = {c.columns[0] for c in table.constraints if c.type == "c" and len(c.columns) == 1 and c.enforced}
+    fixed |= {column.name for column in table.columns if column.generated}
+    return len(key.columns) > 1 and bool(fixed & set(key.columns))
+
+
+def _creation(column: Column) -> str | None:
+    named = column.name.replace("_", "").lower() in _CREATED
+    return column.name if named and column.type.startswith("timestamp") else None
+
+
+def _meant(catalog: Catalog, schema: str | None, name: str, near: str) -> Table | None:
+    """The table that SQL text names; without a schema the one in the schema `near`, in public, or the only one."""
+    found = [t for t in _tables_called(catalog).get(_unquoted(name), ()) if not t.is_partition]
+    if schema is not None:
+        found = [t for t in found if t.schema == _unquoted(schema)]
+    for home in (near, "public"):
+        if len(found) > 1:
+            found = [t for t in found if t.schema == home] or found
+    return found[0] if len(found) == 1 else None
+
+
+@lru_cache(maxsize=2)
+def _tables_called(catalog: Catalog) -> dict[str, list[Table]]:
+    called: dict[str, list[Table]] = defaultdict(list)
+    for table in catalog.tables.values():
+        if table.holds_rows:
+            called[table.name].append(table)
+    return called
+
+
+@lru_cache(maxsize=2)
+def _functions_called(catalog: Catalog) -> dict[str, list[Function]]:
+    called: dict[str, list[Function]] = defaultdict(list)
+    for function in catalog.functions.values():
+        called[function.name].append(function)
+    return called
+
+
+@lru_cache(maxsize=4096)
+def _targets(catalog: Catalog, oid: int) -> frozenset[tuple[str, int]]:
+    """How a function writes (insert, update, delete, merge) to which tables, itself or through functions that it calls."""
+    seen, todo = {oid}, [oid]
+    written: set[tuple[str, int]] = set()
+    while todo:
+        function = catalog.functions.get(todo.pop())
+        if function is None:
+            continue
+        body = _LITERAL.sub("''", function.body)
+        for verb, schema, name in _WRITTEN.findall(body):
+            table = _meant(catalog, schema or None, name, function.schema)
+            if table is not None:
+                written.add((verb.split()[0].lower(), table.oid))
+        for schema, name in _CALLED.findall(body):
+            for called in _functions_called(catalog).get(_unquoted(name), ()):
+                if called.oid not in seen and (not schema or called.schema == _unquoted(schema)):
+                    seen.add(called.oid)
+                    todo.append(called.oid)
+    return frozenset(written)
+
+
+def _written(catalog: Catalog, function: int, table: Table) -> set[str]:
+    """How a function writes to this table; a MERGE may insert."""
+    verbs = {verb for verb, oid in _targets(catalog, function) if oid == table.oid}
+    return verbs | {"insert"} if "merge" in verbs else verbs
+
+
+def _upserts(catalog: Catalog) -> Upserts:
+    """Which columns of which table INSERT ... ON CONFLICT names: in functions, procedures and SQL handed over."""
+    texts = [
+        (f"{qualified(f.schema, f.name)}()", f.schema, f.body)
+        for f in catalog.functions.values()
+        if "conflict" in f.body.lower()
+    ]
+    texts += [(f"{s.source}:{s.line}", "public", s.text) for s in catalog.statements]
+    found: Upserts = defaultdict(dict)
+    for place, schema, text in texts:
+        table: Table | None = None
+        for written, name, target in _UPSERT.findall(_LITERAL.sub("''", text)):
+            if name:
+                table = _meant(catalog, written or None, name, schema)
+            elif target and table is not None:
+                columns = frozenset(_unquoted(part.strip()) for part in target.split(","))
+                if columns <= table.by_name.keys():
+                    found[table.oid].setdefault(columns, place)
+            elif not target:
+                table = None
+    return found
