@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import itertools
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ def pytest_report_header() -> str:
 
 def pytest_configure() -> None:
     """With AUDITOR_TEST_INSTALLED, refuses to test anything but the package installed in this interpreter."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # no server stays behind a run that is told to end
     if os.environ.get("AUDITOR_TEST_INSTALLED") and not Path(auditor.__file__).is_relative_to(sys.prefix):
         raise pytest.UsageError(f"the auditor in {Path(auditor.__file__).parent} is not the installed one")
 
