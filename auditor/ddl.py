@@ -11,6 +11,10 @@ ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "
 
 # What the statements take (documentation: Explicit Locking, Table-Level Locks; ALTER TABLE; CREATE INDEX).
 LOCK_ADD_KEY = "SHARE ROW EXCLUSIVE on both tables, for a moment (NOT VALID: no row is read)"
+LOCK_ADD_WHOLE = "SHARE ROW EXCLUSIVE on both tables while all rows are read: writes wait"
+LOCK_SWAP_KEY = "ACCESS EXCLUSIVE on both tables, for a moment (NOT VALID: no row is read)"
+LOCK_SWAP_WHOLE = "ACCESS EXCLUSIVE on both tables while all rows are read: nobody else reads or writes them"
+LOCK_TRIGGER = "SHARE ROW EXCLUSIVE on the table, for a moment: it waits for running writes"
 LOCK_VALIDATE = "SHARE UPDATE EXCLUSIVE while the rows are read: reads and writes go on"
 LOCK_ALTER = "ACCESS EXCLUSIVE on the table, for a moment"
 LOCK_ROWS = "row locks on the changed rows"
@@ -71,8 +75,9 @@ def add_foreign_key(
     on_delete: str | None = None,
     on_update: str | None = None,
     not_valid: bool = True,
+    enforced: bool | None = None,
 ) -> str:
-    """ADD CONSTRAINT of this foreign key, as it is but for the actions given; its deferrability is kept."""
+    """ADD CONSTRAINT of this foreign key, as it is but for what is given; its deferrability is kept."""
     delete_action, update_action = on_delete or key.on_delete, on_update or key.on_update
     parts = [
         f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(key.name)} FOREIGN KEY ({idents(key.columns)})",
@@ -87,26 +92,49 @@ def add_foreign_key(
         parts.append(f"ON DELETE {ACTIONS[delete_action]}{columns}")
     if key.deferrable:
         parts.append(f"DEFERRABLE INITIALLY {'DEFERRED' if key.deferred else 'IMMEDIATE'}")
-    if not_valid and table.kind != "p":  # refused for partitioned tables before 18
+    if not (key.enforced if enforced is None else enforced):
+        parts.append("NOT ENFORCED")
+    elif not_valid and may_be_not_valid(table, key):
         parts.append("NOT VALID")
     return " ".join(parts) + ";"
+
+
+def may_be_not_valid(table: Table, key: ForeignKey | None = None) -> bool:
+    """Whether the server takes NOT VALID for a foreign key: refused for partitioned tables before 18. A key that is so proves it."""
+    return table.kind != "p" or (key is not None and not key.validated)
 
 
 def replace_foreign_key(
     table: Table, key: ForeignKey, referenced: Table, *, on_delete: str | None = None, on_update: str | None = None
 ) -> tuple[str, ...]:
     """The same key with other actions, in one statement; then VALIDATE, if it was validated before."""
-    added = add_foreign_key(table, key, referenced, on_delete=on_delete, on_update=on_update)
-    addition = added.removeprefix(f"ALTER TABLE {table.sql} ")
-    swap = f"ALTER TABLE {table.sql} DROP CONSTRAINT {ident(key.name)}, {addition}"
+    swap = _swapped(table, key, add_foreign_key(table, key, referenced, on_delete=on_delete, on_update=on_update))
     return (swap, validate(table, key.name)) if key.validated and table.kind != "p" else (swap,)
 
 
+def renew_foreign_key(table: Table, key: ForeignKey, referenced: Table) -> tuple[str, ...]:
+    """The same key made anew: enforced, its triggers in their ordinary state, every row checked."""
+    swap = _swapped(table, key, add_foreign_key(table, key, referenced, enforced=True))
+    return (swap, validate(table, key.name)) if may_be_not_valid(table, key) else (swap,)
+
+
+def _swapped(table: Table, key: ForeignKey, added: str) -> str:
+    addition = added.removeprefix(f"ALTER TABLE {table.sql} ")
+    return f"ALTER TABLE {table.sql} DROP CONSTRAINT {ident(key.name)}, {addition}"
+
+
+def set_trigger(table: Table, name: str, state: str) -> str:
+    """ALTER TABLE that puts a trigger into a state of pg_trigger.tgenabled: O, D, R or A."""
+    verb = {"O": "ENABLE", "D": "DISABLE", "R": "ENABLE REPLICA", "A": "ENABLE ALWAYS"}[state]
+    return f"ALTER TABLE {table.sql} {verb} TRIGGER {ident(name)};"
+
+
 def new_foreign_key(table: Table, columns: tuple[str, ...], referenced: Table, keys: tuple[str, ...], name: str) -> str:
-    """ADD CONSTRAINT of a foreign key that is not there yet, NOT VALID."""
+    """ADD CONSTRAINT of a foreign key that is not there yet, NOT VALID where that may be."""
+    not_valid = " NOT VALID" if may_be_not_valid(table) else ""
     return (
         f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(name)} FOREIGN KEY ({idents(columns)})"
-        f" REFERENCES {referenced.sql} ({idents(keys)}) NOT VALID;"
+        f" REFERENCES {referenced.sql} ({idents(keys)}){not_valid};"
     )
 
 
@@ -129,5 +157,7 @@ def key_texts(index: Index) -> tuple[str, ...]:
 
 
 def short(*parts: str) -> str:
-    """A name of at most 63 bytes, PostgreSQL's limit (documentation: Identifiers and Key Words)."""
-    return "_".join(parts).encode()[:63].decode(errors="ignore")
+    """A name of at most 63 bytes, PostgreSQL's limit (documentation: Identifiers and Key Words); its last part stays whole."""
+    end = f"_{parts[-1]}" if len(parts) > 1 else ""
+    start = "_".join(parts[:-1] or parts)
+    return start.encode()[: 63 - len(end.encode())].decode(errors="ignore") + end

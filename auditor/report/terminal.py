@@ -198,7 +198,8 @@ class _Page:
         yield ""
         summary = audit.summary
         if audit.open_findings and not self.verbose:
-            yield self.paint("Rows, predicates, SQL of the fixes: -v, or -f html:report.html", dim=True)
+            for text in wrap("Rows, predicates, SQL of the fixes: -v, or -f html:report.html", self.width, "", "│ "):
+                yield self.paint(text, dim=True)
         color = "red" if summary.error else "yellow" if summary.warning or summary.not_checked else "green"
         for text in flow(verdict(audit).split(" · "), self.width):
             yield self.paint(text, fg=color, bold=True)
