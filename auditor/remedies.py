@@ -3,10 +3,53 @@
 from __future__ import annotations
 
 from auditor import ddl
-from auditor.catalog.model import ForeignKey, Reference
+from auditor.catalog.model import ForeignKey, Reference, Table
 from auditor.check import Fix
 from auditor.probe import Answer
 from auditor.text import qualified
+
+
+def enforcing(table: Table, key: ForeignKey, referenced: Table) -> tuple[str, ...]:
+    """What makes a foreign key hold for every row again, once no row breaks it: nothing where the server says it does.
+
+    Enabling triggers re-checks nothing, and VALIDATE does nothing on a key that is called valid: such a key is made anew.
+    """
+    if key.vouched:
+        return ()
+    if key.enforced and key.fires:
+        return (ddl.validate(table, key.name),)
+    return ddl.renew_foreign_key(table, key, referenced)
+
+
+def enforcing_locks(table: Table, key: ForeignKey) -> str:
+    """The locks of `enforcing`."""
+    if key.vouched:
+        return ""
+    if key.enforced and key.fires:
+        return f"VALIDATE: {ddl.LOCK_VALIDATE}"
+    if not ddl.may_be_not_valid(table, key):
+        return f"the new key: {ddl.LOCK_SWAP_WHOLE}"
+    return f"the new key: {ddl.LOCK_SWAP_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}"
+
+
+def may_be_declared(relation: Reference) -> bool:
+    """Whether a foreign key can say it: for all rows, and over a unique key of the referenced table."""
+    wanted = set(relation.referenced_columns)
+    return relation.where is None and any(
+        index.enforces and index.immediate and index.predicate is None and set(index.columns or ()) == wanted
+        for index in relation.referenced.indexes
+    )
+
+
+def declaring(relation: Reference) -> tuple[str, tuple[str, ...], str]:
+    """A new foreign key for the relation: its name, the statements, and their locks."""
+    table = relation.table
+    name = ddl.short(table.name, *relation.columns, "fkey")
+    added = ddl.new_foreign_key(table, relation.columns, relation.referenced, relation.referenced_columns, name)
+    if ddl.may_be_not_valid(table):
+        locks = f"ADD: {ddl.LOCK_ADD_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}"
+        return name, (added, ddl.validate(table, name)), locks
+    return name, (added,), ddl.LOCK_ADD_WHOLE
 
 
 def orphan_fixes(answer: Answer, relation: Reference, key: ForeignKey | None) -> tuple[Fix, ...]:
@@ -18,20 +61,23 @@ def orphan_fixes(answer: Answer, relation: Reference, key: ForeignKey | None) ->
     where = answer.evidence.where or "false"
     copy = ddl.short(table.name, "orphans")
     kept = qualified(table.schema, copy)
-    if key is None:
-        name = ddl.short(table.name, *columns, "fkey")
-        after: tuple[str, ...] = (
-            ddl.new_foreign_key(table, columns, parent, relation.referenced_columns, name),
-            ddl.validate(table, name),
-        )
-        undo: tuple[str, ...] = (ddl.drop_constraint(table, name),)
-        redo: tuple[str, ...] = ()
-    else:
-        after = (ddl.validate(table, key.name),) if key.enforced and not key.validated else ()
+    after: tuple[str, ...] = ()
+    undo: tuple[str, ...] = ()
+    redo: tuple[str, ...] = ()
+    caveats: tuple[str, ...] = ()
+    locks = ""
+    if key is not None:
+        after, locks = enforcing(table, key, parent), enforcing_locks(table, key)
         # The orphans can only come back while the key is away.
         undo = (ddl.drop_constraint(table, key.name),)
-        redo = (ddl.add_foreign_key(table, key, parent),)
-    locks = f"{ddl.LOCK_ROWS}; VALIDATE: {ddl.LOCK_VALIDATE}" if after else ddl.LOCK_ROWS
+        if ddl.may_be_not_valid(table, key):
+            redo = (ddl.add_foreign_key(table, key, parent),)
+        else:
+            caveats = ("The rollback leaves the foreign key away: a partitioned table takes none that its rows break.",)
+    elif may_be_declared(relation):
+        name, after, locks = declaring(relation)
+        undo = (ddl.drop_constraint(table, name),)
+    locks = f"{ddl.LOCK_ROWS}; {locks}" if locks else ddl.LOCK_ROWS
     keep = ddl.keep_rows(table, where, copy)
     fixes = [
         Fix(
@@ -41,19 +87,21 @@ def orphan_fixes(answer: Answer, relation: Reference, key: ForeignKey | None) ->
             locks,
             (
                 f"Rows that reference the deleted ones follow their own ON DELETE action; {kept} keeps only {table.sql}.",
+                *caveats,
             ),
             recommended=True,
         )
     ]
     nullable = [name for name in columns if table.by_name[name].takes_null]
-    if nullable and table.row_key:
+    partly = len(nullable) < len(columns)
+    if nullable and table.row_key and not (key is not None and key.match == "f" and partly):
         fixes.append(
             Fix(
                 "Set the reference to NULL, keeping a copy",
                 (keep, ddl.set_null(table, nullable, where), *after),
                 (*undo, ddl.restore_values(table, nullable, copy), *redo),
                 locks,
-                (f"What each row pointed to stands only in {kept} afterwards.",),
+                (f"What each row pointed to stands only in {kept} afterwards.", *caveats),
             )
         )
     fixes.append(
@@ -61,7 +109,7 @@ def orphan_fixes(answer: Answer, relation: Reference, key: ForeignKey | None) ->
             "Restore the missing parents from a backup, then validate",
             after,
             undo if key is None else (),
-            ddl.LOCK_VALIDATE if after else "",
+            locks if after else "",
             ("Find the missing keys with the predicate above.",),
         )
     )

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from auditor.catalog.model import Reference, Table
+from auditor.catalog.model import Column, ForeignKey, Reference, Table
 from auditor.check import Evidence
+from auditor.text import ident, qualified
 
 Operator = tuple[str, str]
 Reads = Iterator[tuple[Table, tuple[str, ...] | None]]  # None: a predicate is read, which may name any column
@@ -24,7 +25,8 @@ class Relation:
     equality of a unique index over the referenced columns, or `=`. `only` leaves inheritance children of `referenced`
     out, as foreign keys do. `match` is s (simple: a NULL excuses the row) or f (full: only all NULLs do). `reverse` asks
     from the referenced side of a foreign key: its collation is then that of `table`. `other_row` does not take a row as
-    its own partner. `unless` is for Pairs: a matching row for which it holds excuses the row of `table`.
+    its own partner. `unless` is for Pairs: a matching row for which it holds excuses the row of `table`. `beyond` are the
+    tables and columns that the predicates read besides their own.
     """
 
     table: Table
@@ -39,6 +41,12 @@ class Relation:
     reverse: bool = False
     other_row: bool = False
     unless: str | None = None
+    beyond: tuple[tuple[Table, tuple[str, ...]], ...] = ()
+
+    @classmethod
+    def of_key(cls, table: Table, key: ForeignKey, referenced: Table) -> Self:
+        """The question that a foreign key of `table` asks."""
+        return cls(table, key.columns, referenced, key.referenced_columns, operators=key.operators, match=key.match)
 
     @classmethod
     def of(cls, reference: Reference) -> Self:
@@ -56,12 +64,88 @@ class Relation:
         """The tables and columns whose SELECT privilege the question needs."""
         yield self.table, None if self.where else (*self.columns, *self.table.row_key)
         yield self.referenced, None if self.referenced_where or self.unless else self.referenced_columns
+        yield from self.beyond
+
+    @property
+    def equality(self) -> tuple[Operator, ...]:
+        """The operators that compare the columns, the referenced one first."""
+        if self.operators:
+            return self.operators
+        plain = ("pg_catalog", "=")
+        for index in self.referenced.indexes:
+            if index.unique and set(index.columns or ()) == set(self.referenced_columns):
+                by_column = {key.column: key.equality for key in index.keys}
+                return tuple(by_column[column] or plain for column in self.referenced_columns)
+        return (plain,) * len(self.columns)
+
+    def joins(self, own: str, other: str) -> list[str]:
+        """The conditions, in SQL, under which the row called `own` matches the referenced one called `other`.
+
+        Foreign keys compare under the referenced column's collation (source: ri_triggers.c, ri_GenerateQualCollation).
+        """
+        conditions = []
+        for name, referenced, (schema, operator) in zip(
+            self.columns, self.referenced_columns, self.equality, strict=True
+        ):
+            mine, theirs = self.table.by_name[name], self.referenced.by_name[referenced]
+            collation = ""
+            if mine.collation != theirs.collation and _collatable(mine) and _collatable(theirs):
+                wanted = mine.collation if self.reverse else theirs.collation
+                collation = f" COLLATE {qualified(*wanted or ('pg_catalog', 'default'))}"
+            sign = operator if schema == "pg_catalog" else f"OPERATOR({ident(schema)}.{operator})"
+            conditions.append(f"{ident(other)}.{ident(referenced)}{collation} {sign} {ident(own)}.{ident(name)}")
+        return conditions
+
+    def points(self, own: str) -> str:
+        """The condition, in SQL, under which the row called `own` points somewhere: MATCH SIMPLE asks for all columns,
+        MATCH FULL for any."""
+        texts = [f"{ident(own)}.{ident(name)} IS NOT NULL" for name in self.columns]
+        return f"({' OR '.join(texts)})" if self.match == "f" and len(texts) > 1 else " AND ".join(texts)
+
+
+def _collatable(column: Column) -> bool:
+    return column.category == "S" or column.collation is not None
+
+
+def referenced_name(table: Table) -> str:
+    """What the referenced table is called in a query over `table`: never the same as that."""
+    return "parent" if table.name != "parent" else "referenced"
 
 
 class Unmatched(Relation):
     """Rows of `table` for which `referenced` has no row: orphans, rows without companion."""
 
     __slots__ = ()
+
+
+def stranded(membership: Unmatched, member: Unmatched) -> Unmatched:
+    """Rows that `member` references all of whose rows are orphans of `membership`: at least one is, none is whole.
+
+    Both are relations of one table. A row that points nowhere at all, or is none of `membership.where`, is neither.
+    """
+    link, members, target = membership.table, member.referenced, membership.referenced
+    own = referenced_name(members)
+    row, missing = (f"{name}s" if name in (members.name, own) else name for name in ("link", "target"))
+
+    def whole(alias: str) -> str:
+        only = "ONLY " if membership.only and target.only else ""
+        joined = " AND ".join(membership.joins(alias, missing))
+        return f"EXISTS (SELECT 1 FROM {only}{target.sql} AS {missing} WHERE {joined})"
+
+    counted = f"({membership.where}) AND " if membership.where else ""
+    conditions = " AND ".join((*member.joins(row, members.name), membership.points(row)))
+    rows = f"{'ONLY ' if link.only else ''}{link.sql} AS {row}"
+    return Unmatched(
+        members,
+        member.referenced_columns,
+        link,
+        member.columns,
+        operators=member.equality,
+        where=f"EXISTS (SELECT 1 FROM {rows} WHERE {counted}{conditions} AND NOT {whole(row)})",
+        referenced_where=f"{counted}{whole(own)}",
+        reverse=True,
+        beyond=((target, membership.referenced_columns),),
+    )
 
 
 class Pairs(Relation):

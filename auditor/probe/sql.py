@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
 
-from auditor.catalog.model import Column, Table
-from auditor.probe import Key, Operator, Planned, Relation
+from auditor.catalog.model import Table
+from auditor.probe import Key, Planned, Relation, referenced_name
 from auditor.text import ident, one_line_sql, qualified
 from auditor.text import ident as quoted
 
@@ -66,11 +66,6 @@ class Rows:
         return one_line_sql(text_of(bare.where(condition))[len(text_of(bare)) :].partition("WHERE ")[2])
 
 
-def referenced_name(table: Table) -> str:
-    """What the referenced table is called in a query over `table`: never the same as that."""
-    return "parent" if table.name != "parent" else "referenced"
-
-
 def _collated(expression: sa.ColumnElement[Any], collation: tuple[str, str] | None) -> sa.ColumnElement[Any]:
     name = qualified(*collation) if collation else 'pg_catalog."default"'
     return sa.literal_column(f"{fragment(expression)} COLLATE {name}")
@@ -81,32 +76,10 @@ def fragment(expression: sa.ColumnElement[Any]) -> str:
     return str(expression.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True}))
 
 
-def equality(relation: Relation) -> tuple[Operator, ...]:
-    """The operators that compare the relation's columns, referenced one first."""
-    if relation.operators:
-        return relation.operators
-    plain = ("pg_catalog", "=")
-    for index in relation.referenced.indexes:
-        if index.unique and set(index.columns or ()) == set(relation.referenced_columns):
-            by_column = {key.column: key.equality for key in index.keys}
-            return tuple(by_column[column] or plain for column in relation.referenced_columns)
-    return (plain,) * len(relation.columns)
-
-
 def joins(relation: Relation, left: Rows, right: Rows) -> list[Condition]:
-    """The conditions under which a row of `left` matches one of `right`, as PostgreSQL's own check compares them.
-
-    Foreign keys compare under the referenced column's collation (source: ri_triggers.c, ri_GenerateQualCollation).
-    """
-    conditions: list[Condition] = []
-    columns = zip(relation.columns, relation.referenced_columns, equality(relation), strict=True)
-    for name, referenced_name_, (schema, operator) in columns:
-        mine, other = relation.table.by_name[name], relation.referenced.by_name[referenced_name_]
-        referenced = right.column(referenced_name_)
-        if mine.collation != other.collation and _collatable(mine) and _collatable(other):
-            referenced = _collated(referenced, mine.collation if relation.reverse else other.collation)
-        sign = operator if schema == "pg_catalog" else f"OPERATOR({ident(schema)}.{operator})"
-        conditions.append(sa.literal_column(f"{fragment(referenced)} {sign} {fragment(left.column(name))}"))
+    """The conditions under which a row of `left` matches one of `right`, as PostgreSQL's own check compares them."""
+    texts = relation.joins(left.clause.name, right.clause.name)
+    conditions: list[Condition] = [sa.literal_column(text, sa.Boolean()) for text in texts]
     if relation.other_row:
         same = " OR ".join(
             f"{fragment(left.column(place))} <> {fragment(right.column(place))}" for place in ("tableoid", "ctid")
@@ -115,14 +88,9 @@ def joins(relation: Relation, left: Rows, right: Rows) -> list[Condition]:
     return conditions
 
 
-def _collatable(column: Column) -> bool:
-    return column.category == "S" or column.collation is not None
-
-
 def referencing(relation: Relation, left: Rows) -> Condition:
-    """Which rows of `left` point somewhere: MATCH SIMPLE asks for all columns, MATCH FULL for any."""
-    not_null = [left.column(name).is_not(None) for name in relation.columns]
-    return sa.or_(*not_null) if relation.match == "f" else sa.and_(*not_null)
+    """Which rows of `left` point somewhere."""
+    return sa.literal_column(relation.points(left.clause.name), sa.Boolean())
 
 
 def partner(relation: Relation, left: Rows) -> Condition:
