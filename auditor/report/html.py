@@ -90,7 +90,7 @@ def names_of(finding: Finding) -> set[str]:
         base = place(subject)
         found |= {base, *(f"{base}.{ident(column)}" for column in subject.columns)}
         # A bare name only where it cannot be a word of the sentence.
-        found |= {ident(name) for name in (subject.name, *subject.columns) if not name.isalpha()}
+        found |= {ident(name) for name in (subject.name, *subject.columns) if not ident(name).isalpha()}
     return found - {""}
 
 
@@ -144,9 +144,8 @@ def duration(seconds: float) -> str:
     """`0.42 s`, `12 s`, `3 min 20 s`."""
     if seconds < 10:
         return f"{seconds:.2f} s"
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds // 60:,.0f} min {seconds % 60:.0f} s"
+    whole = round(seconds)
+    return f"{whole} s" if whole < 120 else f"{whole // 60:,} min {whole % 60} s"
 
 
 def share(part: int, whole: int) -> str:
@@ -189,7 +188,9 @@ class Shown:
 
 
 _NAME = r"""(?:(?:U&)?"(?:[^"]|"")+"|\w+)"""
-_SELECT = re.compile(rf"SELECT \* *\nFROM (?P<relation>(?:ONLY )?(?P<table>{_NAME}\.{_NAME})(?: AS {_NAME})?) *\nWHERE ")
+_SELECT = re.compile(
+    rf"SELECT \* *\nFROM (?P<relation>(?:ONLY )?(?P<table>{_NAME}\.{_NAME})(?: AS {_NAME})?) *\nWHERE "
+)
 _NUMBER = re.compile(r"-?\d+(\.\d+)?\Z")
 
 
@@ -307,7 +308,9 @@ def verdict(audit: Audit) -> tuple[tuple[str, str], ...]:
     parts = [(severity.value, f"{SENTENCES[severity]}: {count:,}") for severity, count in counts.items() if count]
     if not parts:
         looked = passed or audit.findings
-        parts = [("ok" if looked else "unknown", "nothing found in what was checked" if looked else "nothing was checked")]
+        parts = [
+            ("ok" if looked else "unknown", "nothing found in what was checked" if looked else "nothing was checked")
+        ]
     if passed:
         parts.append(("clean", f"{passed:,} checked and clean"))
     if audit.run.status != "complete":
@@ -388,9 +391,7 @@ def hashed(text: str) -> str:
 
 def policy(style: str, script: str) -> str:
     """The page's own Content-Security-Policy: nothing but its one style and its one script."""
-    return (
-        f"default-src 'none'; style-src {hashed(style)}; script-src {hashed(script)}; base-uri 'none'; form-action 'none'"
-    )
+    return f"default-src 'none'; style-src {hashed(style)}; script-src {hashed(script)}; base-uri 'none'; form-action 'none'"
 
 
 def render(audit: Audit, options: Options) -> str:
@@ -401,32 +402,36 @@ def render(audit: Audit, options: Options) -> str:
     checks = load()
     used = {entry.check for entry in audit.coverage} | {finding.check for finding in audit.findings}
     started, finished = (datetime.fromisoformat(time) for time in (audit.run.started_at, audit.run.finished_at))
-    return environment().get_template("report.html").render(
-        audit=audit,
-        policy=policy(style, script),
-        style=style,
-        script=script,
-        verdict=verdict(audit),
-        started=started,
-        seconds=(finished - started).total_seconds(),
-        opened=opened,
-        accepted=[
-            (status, [entry for entry in findings if entry.finding.status == status])
-            for status in ("known", "suppressed")
-            if any(entry.finding.status == status for entry in findings)
-        ],
-        listed=LISTED,
-        unfolded=len(opened) <= UNFOLDED,
-        lazy=len(findings) > LAZY,
-        words={severity.value: words for severity, words in SENTENCES.items()},
-        severities=Counter(entry.finding.severity.value for entry in findings),
-        in_families=sorted(Counter(entry.family for entry in findings).items()),
-        in_schemas=sorted(Counter(entry.finding.object.schema for entry in findings).items()),
-        in_statuses=sorted(Counter(entry.finding.status for entry in findings).items()),
-        families=families(audit.coverage),
-        outcomes=OUTCOMES,
-        unchecked=[entry for entry in audit.coverage if entry.outcome == "not_checked"],
-        scope=scope(audit),
-        explained=[explained(check) for check in checks if check.id in used],
-        known_checks={check.id for check in checks},
+    return (
+        environment()
+        .get_template("report.html")
+        .render(
+            audit=audit,
+            policy=policy(style, script),
+            style=style,
+            script=script,
+            verdict=verdict(audit),
+            started=started,
+            seconds=(finished - started).total_seconds(),
+            opened=opened,
+            accepted=[
+                (status, [entry for entry in findings if entry.finding.status == status])
+                for status in ("known", "suppressed")
+                if any(entry.finding.status == status for entry in findings)
+            ],
+            listed=LISTED,
+            unfolded=len(opened) <= UNFOLDED,
+            lazy=len(findings) > LAZY,
+            words={severity.value: words for severity, words in SENTENCES.items()},
+            severities=Counter(entry.finding.severity.value for entry in findings),
+            in_families=sorted(Counter(entry.family for entry in findings).items()),
+            in_schemas=sorted(Counter(entry.finding.object.schema for entry in findings).items()),
+            in_statuses=sorted(Counter(entry.finding.status for entry in findings).items()),
+            families=families(audit.coverage),
+            outcomes=OUTCOMES,
+            unchecked=[entry for entry in audit.coverage if entry.outcome == "not_checked"],
+            scope=scope(audit),
+            explained=[explained(check) for check in checks if check.id in used],
+            known_checks={check.id for check in checks},
+        )
     )
