@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from auditor import ddl
-from auditor.catalog.infer import columns_in, enforces_one, states
+from auditor.catalog.infer import columns_in, enforces_one, states, unwrapped
 from auditor.catalog.model import Catalog, Column, Companion, ForeignKey, Function, Table, Trigger
 from auditor.check import Fix
 from auditor.text import ident, idents, one_line, plural, qualified
@@ -121,9 +121,7 @@ def backfill(catalog: Catalog, companion: Companion, where: str) -> Fix:
 
 def _split(predicate: str) -> list[str]:
     """The conditions that a predicate joins by AND, without parentheses around them."""
-    text = predicate.strip()
-    while text.startswith("(") and _closing(text) == len(text) - 1:
-        text = text[1:-1].strip()
+    text = unwrapped(predicate)
     parts, depth, start = [], 0, 0
     for found in re.finditer(rf"{_QUOTED}|[()]|\b(?:AND|OR)\b", text, re.IGNORECASE):
         depth += {"(": 1, ")": -1}.get(found[0], 0)
@@ -134,15 +132,6 @@ def _split(predicate: str) -> list[str]:
             return [text]
     parts.append(text[start:])
     return [text] if len(parts) == 1 else [inner for part in parts for inner in _split(part)]
-
-
-def _closing(text: str) -> int:
-    depth = 0
-    for found in re.finditer(rf"{_QUOTED}|[()]", text):
-        depth += {"(": 1, ")": -1}.get(found[0], 0)
-        if found[0] == ")" and depth == 0:
-            return found.start()
-    return -1
 
 
 def _assignment(table: Table, test: str, *, holds: bool, when: str) -> tuple[str, str] | None:

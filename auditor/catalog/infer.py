@@ -253,7 +253,19 @@ def _states(text: str, place: str) -> tuple[str, str]:
             f"{place} same_state = {text!r}: expected one condition of each table, joined by one =;"
             " put a condition that has its own = in parentheses"
         )
-    return halves[0], halves[1]
+    return unwrapped(halves[0]), unwrapped(halves[1])
+
+
+def unwrapped(predicate: str) -> str:
+    """A predicate without the parentheses around all of it."""
+    text = predicate.strip()
+    depth = 0
+    for found in re.finditer(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]""", text):
+        depth += {"(": 1, ")": -1}.get(found[0], 0)
+        if depth == 0:
+            whole = text.startswith("(") and found.end() == len(text)
+            return unwrapped(text[1:-1]) if whole else text
+    return text
 
 
 def _business_keys(catalog: Catalog, settings: Settings) -> Iterator[BusinessKey]:
@@ -342,8 +354,24 @@ def _tombstone(column: Column) -> SoftDelete | None:
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
 _ID = {"id", "uuid", "guid", "oid", "fk", "ref"}
-# Numbers and identifiers of other systems: a column called so refers to nothing in this database.
-_EXTERNAL = {"external", "remote", "foreign", "legacy", "trace", "span", "request", "correlation", "session", "stripe"}
+# A column called so refers to nothing in this database: it is a number or an identifier of another system.
+_EXTERNAL = {
+    *("external", "ext", "remote", "foreign", "legacy", "upstream"),
+    *("trace", "span", "request", "correlation", "session", "idempotency"),
+}
+# Systems: `stripe_id` and `stripe_customer_id` are theirs, unless a table of that whole name exists.
+_SYSTEMS = {
+    *("stripe", "paypal", "braintree", "adyen", "shopify", "google", "facebook", "apple", "github", "gitlab", "slack"),
+    *("twitter", "linkedin", "discord", "telegram", "aws", "azure", "okta", "auth0", "oauth", "saml", "ldap", "sso"),
+    *("salesforce", "hubspot", "zendesk", "intercom", "twilio", "sendgrid", "mailchimp", "firebase", "segment"),
+}
+_PARTIES = {"platform", "provider", "vendor", "partner", "merchant", "client", "source", "import", "device", "third"}
+# Tables that outlive what they speak of on purpose, or are copies.
+_CHRONICLES = {
+    *("log", "logs", "audit", "audits", "history", "histories", "archive", "archives", "archived", "journal", "trail"),
+    *("backup", "backups", "bak", "snapshot", "snapshots", "copy", "old", "tmp", "temp", "staging", "stg", "orphans"),
+}
+_INTEGERS, _UUID = {20, 21, 23}, 2950  # oids of int8, int2, int4 and of uuid (pg_type.dat)
 
 
 def words(name: str) -> list[str]:
@@ -368,12 +396,19 @@ def _noun(name: str) -> tuple[str, ...]:
 
 
 def _inferred_references(catalog: Catalog) -> Iterator[Reference]:
-    """Columns called after a table, of the type of its key: `workspace_id`, `primary_workspace_id`."""
+    """Columns called after one table, of the type of its key: `workspace_id`, `primary_workspace_id`.
+
+    The name is the evidence: small integers are contained in any dense key. Left out are columns under a foreign key,
+    polymorphic ones, ids of other systems, keys that are neither integers nor uuids, names that two tables answer to,
+    and tables that keep what is gone (logs, archives, copies).
+    """
     by_noun: dict[tuple[str, ...], list[Table]] = defaultdict(list)
     for table in catalog.base_tables():
         if len(table.primary_key) == 1:
             by_noun[_noun(table.name)].append(table)
     for table in catalog.base_tables():
+        if set(words(table.name)) & _CHRONICLES:
+            continue
         declared = {column for key in table.foreign_keys for column in key.columns}
         for column in table.columns:
             if column.name in declared or column.generated or _polymorphic(table, column):
@@ -395,30 +430,66 @@ def _parent_of(table: Table, column: Column, by_noun: dict[tuple[str, ...], list
     if len(parts) < 2 or parts[-1] not in _ID or set(parts) & _EXTERNAL:
         return None
     stem = (*parts[:-2], singular(parts[-2]))
+    if set(stem) <= _SYSTEMS:
+        return None
     for start in range(len(stem)):
-        candidates = [
-            parent
-            for parent in by_noun.get(stem[start:], ())
-            if _key_fits(column, parent)
-            and (parent.oid != table.oid or start > 0 or (column.name,) != table.primary_key)
-        ]
+        if set(stem[:start]) & (_SYSTEMS | _PARTIES):
+            return None
+        named = by_noun.get(stem[start:], [])
+        candidates = [parent for parent in named if _key_fits(column, parent)]
         near = [parent for parent in candidates if parent.schema == table.schema] or candidates
-        if len(near) == 1:
-            parent = near[0]
-            if (column.name,) == table.primary_key and parent.oid == table.oid:
-                return None
-            said = f"it is called after {parent.sql} and has the type of its primary key ({column.type})"
-            return parent, said
-        if candidates:
+        if len(near) == 1 and not (near[0] is table and (column.name,) == table.primary_key):
+            said = f"it is called after {near[0].sql} and has the type of its primary key ({column.type})"
+            return near[0], said
+        if named:  # a table of that name is meant, whichever: not one whose name fits less
             return None
     return None
 
 
 def _key_fits(column: Column, parent: Table) -> bool:
     key = parent.by_name[parent.primary_key[0]]
-    if column.base_oid == key.base_oid:
-        return True
-    return column.category == key.category == "N" and "numeric" not in column.type
+    kinds = {column.base_oid, key.base_oid}
+    return kinds <= _INTEGERS or kinds == {_UUID}
+
+
+_ATTRIBUTES = {
+    *("role", "status", "state", "kind", "type", "level", "access", "permission", "permissions", "scope", "position"),
+    *("sort", "order", "ordinal", "rank", "weight", "note", "notes", "comment", "source"),
+}
+
+
+def relations(catalog: Catalog, table: Table) -> tuple[tuple[Reference, ForeignKey | None], ...]:
+    """Every relation from `table` to another row: declared, with its foreign key; configured; inferred."""
+    declared = [
+        (Reference(table, key.columns, catalog.tables[key.referenced], key.referenced_columns, configured=True), key)
+        for key in table.foreign_keys
+        if key.referenced in catalog.tables and not key.period
+    ]
+    return (*declared, *((reference, None) for reference in catalog.references if reference.table is table))
+
+
+def is_link_table(catalog: Catalog, table: Table) -> bool:
+    """Whether a table says which rows belong together, and little else: memberships.
+
+    It has two references or more, and besides them at most an id of its own, times, flags, and columns like role or
+    status. A table with such an id that others reference is a thing of its own.
+    """
+    ends = relations(catalog, table)
+    referencing = {name for end, _ in ends for name in end.columns}
+    if len({end.columns for end, _ in ends}) < 2 or not table.holds_rows:
+        return False
+    own = [column for column in table.columns if column.name not in referencing]
+    if any(column.name in table.primary_key for column in own) and (
+        table.oid in catalog.referenced_by or any(other.referenced is table for other in catalog.references)
+    ):
+        return False
+    return all(
+        (column.name,) == table.primary_key
+        or column.category in "DBE"  # dates and times, booleans, enums
+        or bool(set(words(column.name)[-1:]) & {*_ATTRIBUTES, "by", "at"})
+        or words(column.name) in (["id"], ["uuid"])
+        for column in own
+    )
 
 
 def _same(one: Reference, other: Reference) -> bool:
@@ -458,15 +529,15 @@ def enforces_one(catalog: Catalog, companion: Companion) -> bool:
     return _at_most_one(catalog, companion.companion, companion.companion_columns) is not None
 
 
-def other_kind(catalog: Catalog, companion: Companion) -> str | None:
-    """The predicate of rows that are of no other subtype, or None where the table has no subtypes.
+def other_kinds(catalog: Catalog, companion: Companion) -> tuple[tuple[Table, tuple[str, ...], str], ...]:
+    """Other subtypes of the table: each with its key, and the predicate of the table's rows that are not of it.
 
     Tables that share the primary key of one table may divide its rows among them: a row of `cats` needs none in
     `dogs`. A table about as large as the shared one is no subtype, but another companion.
     """
     if set(companion.companion_columns) != set(companion.companion.primary_key):
-        return None
-    conditions = []
+        return ()
+    found = []
     for table, key in catalog.referenced_by.get(companion.table.oid, ()):
         if (
             table is companion.companion
@@ -474,15 +545,15 @@ def other_kind(catalog: Catalog, companion: Companion) -> str | None:
             or set(key.columns) != set(table.primary_key)
             or set(key.referenced_columns) != set(companion.columns)
             or table.rows > companion.table.rows / 2
-            or not table.readable
         ):
             continue
+        alias = "kind" if companion.table.name != "kind" else "other_kind"
         same = " AND ".join(
-            f"kind.{ident(mine)} = {ident(companion.table.name)}.{ident(theirs)}"
+            f"{alias}.{ident(mine)} = {ident(companion.table.name)}.{ident(theirs)}"
             for mine, theirs in zip(key.columns, key.referenced_columns, strict=True)
         )
-        conditions.append(f"NOT EXISTS (SELECT FROM {table.sql} AS kind WHERE {same})")
-    return " AND ".join(conditions) or None
+        found.append((table, key.columns, f"NOT EXISTS (SELECT FROM {table.sql} AS {alias} WHERE {same})"))
+    return tuple(found)
 
 
 def columns_in(predicate: str, table: Table) -> tuple[str, ...]:

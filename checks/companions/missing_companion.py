@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from auditor import ddl
-from auditor.catalog.infer import grace_passed, other_kind, sync_triggers
+from auditor.catalog.infer import grace_passed, other_kinds, sync_triggers
 from auditor.catalog.model import Catalog, Companion
 from auditor.check import Ask, Confidence, Depth, Finding, Fix, Object, Result, Severity
 from auditor.companion_remedies import assignments, backfill, create_trigger, foreign_key, update
@@ -39,8 +39,8 @@ def check(catalog: Catalog) -> Iterator[Result]:
     for companion in catalog.companions:
         subject = companion.table.object("table", companion.name, companion.columns)
         conditions = [companion.where or alive(catalog, companion), grace_passed(companion)]
-        if not companion.configured:
-            conditions.append(other_kind(catalog, companion))
+        kinds = () if companion.configured else other_kinds(catalog, companion)
+        conditions += [condition for _, _, condition in kinds]
         where = " AND ".join(f"({condition})" for condition in conditions if condition) or None
         probe = Unmatched(
             companion.table,
@@ -49,6 +49,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
             companion.companion_columns,
             where=where,
             only=False,
+            beyond=tuple((table, columns) for table, columns, _ in kinds),
         )
         judge = proven if companion.configured else suspected
         yield Ask(subject, probe, partial(judge, catalog=catalog, subject=subject, companion=companion))
