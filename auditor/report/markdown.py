@@ -10,7 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
 from typing import Any
+
+from jinja2 import Template
 
 from auditor.audit import Audit
 from auditor.check import Evidence, Finding, Severity
@@ -129,10 +133,10 @@ class _Sample:
 def render(audit: Audit, options: Options) -> str:
     """The report, shorter than GitHub's limit: whole findings are left out, the least harmful first, and it is said."""
     shown = audit.open_findings
-    frames = ((few, len(_frame(audit, few, (), [], "x" * 400).encode())) for few in _FEW)
+    frames = ((few, len(_frame(audit, few, [], [], "x" * 400).encode())) for few in _FEW)
     few, taken = next(((few, size) for few, size in frames if size <= LIMIT // 2 or few == _FEW[-1]))
     rows = _fitting([_row(finding) for finding in shown], (LIMIT - taken) // 2)
-    taken += sum(len(_row(finding).encode()) for finding in shown[:rows])
+    taken += sum(len(row.encode()) for row in rows)
     details: list[str] = []
     cut: list[Finding] = []
     for number, finding in enumerate(shown):
@@ -146,16 +150,13 @@ def render(audit: Audit, options: Options) -> str:
             break
         taken += size
         details.append(detail)
-    return _frame(audit, few, shown[:rows], details, _cut(shown[rows:], tuple(cut)))
+    return _frame(audit, few, rows, details, _cut(shown[len(rows) :], tuple(cut)))
 
 
-def _fitting(texts: list[str], limit: int) -> int:
-    taken = 0
-    for number, text in enumerate(texts):
-        taken += len(text.encode())
-        if taken > limit:
-            return number
-    return len(texts)
+def _fitting(texts: list[str], limit: int) -> list[str]:
+    """The first ones, as many as fit into `limit` bytes."""
+    ends = accumulate(len(text.encode()) for text in texts)
+    return [text for text, end in zip(texts, ends, strict=True) if end <= limit]
 
 
 def _cut(rows: tuple[Finding, ...], details: tuple[Finding, ...]) -> str:
@@ -174,19 +175,23 @@ def _some(findings: tuple[Finding, ...]) -> str:
     return f"{plural(len(findings), 'finding')} ({listed(parts)})"
 
 
+@lru_cache(maxsize=8)
+def _template(name: str) -> Template:
+    return template(name, _FILTERS)
+
+
 def _row(finding: Finding) -> str:
-    """About what the template makes of a finding in its table."""
-    return f"| ✖ {finding.severity.value} | {prose(finding.title)} | {prose(certainty(finding))} | {code(finding.check)} |\n"
+    return _template("_row.md").render(finding=finding)
 
 
-def _frame(audit: Audit, few: int, rows: tuple[Finding, ...], details: list[str], cut: str) -> str:
+def _frame(audit: Audit, few: int, rows: list[str], details: list[str], cut: str) -> str:
     number = counts(audit)
-    text = template("report.md", _FILTERS).render(
+    text = _template("report.md").render(
         verdict=verdict(audit),
         subject=subject_of(audit),
         occasion=occasion(audit),
         tool=f"auditor {audit.tool.version}",
-        findings=rows,
+        rows=rows,
         details=details,
         cut=cut,
         unchecked=[
@@ -222,7 +227,7 @@ def _settled(audit: Audit, status: str, few: int) -> tuple[str, int, list[str]]:
 def _finding(finding: Finding) -> str:
     evidence = finding.evidence
     sample = _sampled(evidence)
-    text = template("_finding.md", _FILTERS).render(
+    text = _template("_finding.md").render(
         finding=finding,
         sample=sample,
         sampled=_how_many(evidence) if evidence else "",
