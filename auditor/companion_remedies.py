@@ -308,7 +308,8 @@ def create_trigger(
     """
     table, other = companion.table, companion.companion
     wanted = [event for event in ("insert", "update", "delete") if event in set(events)]
-    name = _free(name or f"sync_{other.name}", (t.name for t in table.triggers))
+    taken = {trigger.name for trigger in table.triggers}
+    base = name or f"sync_{other.name}"
     sql: list[str] = []
     rollback: list[str] = []
     caveats: list[str] = []
@@ -326,12 +327,11 @@ def create_trigger(
     made = []
     if after:
         said = " OR ".join(event.upper() + (of if event == "update" else "") for event in after)
-        made.append((name, f"AFTER {said}"))
+        made.append((_free(ddl.short(base, *after) if base in taken else base, taken), f"AFTER {said}"))
     if "delete" in wanted:
         # A foreign key acts right after the row is gone: whatever removes the companion has to come before.
         timing = "BEFORE" if foreign_key(companion) is not None else "AFTER"
-        taken = [*(t.name for t in table.triggers), *(n for n, _ in made)]
-        made.append((_free(ddl.short(name, "delete") if made else name, taken), f"{timing} DELETE"))
+        made.append((_free(ddl.short(base, "delete") if made or base in taken else base, taken), f"{timing} DELETE"))
         if function is not None and timing == "BEFORE":
             caveats.append("A BEFORE DELETE trigger must RETURN OLD: NULL cancels the deletion silently.")
     for trigger, said in made:

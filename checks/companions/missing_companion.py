@@ -179,6 +179,7 @@ def discard(companion: Companion, where: str, *, recommended: bool = False) -> F
     """DELETE of the rows that were created by half, keeping a copy."""
     table = companion.table
     copy = ddl.short(table.name, "incomplete")
+    firing = listed([ident(t.name) for t in table.triggers if t.fires and "insert" in t.events] or [""])
     return Fix(
         f"Delete the incomplete rows of {table.sql}, keeping a copy",
         (ddl.keep_rows(table, where, copy), ddl.delete(table, where)),
@@ -187,6 +188,7 @@ def discard(companion: Companion, where: str, *, recommended: bool = False) -> F
         (
             f"Rows that reference them follow their own ON DELETE action; {qualified(table.schema, copy)} keeps only"
             f" rows of {table.sql}.",
+            *((f"The rollback's INSERT fires {firing}.",) if firing else ()),
         ),
         recommended=recommended,
     )

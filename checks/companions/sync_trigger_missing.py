@@ -62,7 +62,8 @@ class Pair:
             if not there:
                 yield self.absent(writing)
             return
-        triggers = tuple(dict.fromkeys((*named, *writing)))
+        alike = [t for t in table.triggers if t.function in {other.function for other in named}]
+        triggers = tuple(dict.fromkeys((*named, *alike, *writing)))
         if not triggers:
             idle = idle_functions(self.catalog, self.companion)
             if idle:
@@ -236,7 +237,7 @@ class Pair:
                     self.companion,
                     missing,
                     function=function,
-                    name=f"{trigger.name}_{'_'.join(e for e in EVENTS if e in missing)}",
+                    name=trigger.name,
                     arguments=not trigger.definition.rstrip().endswith("()"),
                 ).recommend(),
             ),
@@ -260,7 +261,7 @@ class Pair:
                     self.companion,
                     {"update"},
                     function=function,
-                    name=f"{trigger.name}_update",
+                    name=trigger.name,
                     columns=unwatched,
                     arguments=not trigger.definition.rstrip().endswith("()"),
                 ).recommend(),
