@@ -42,8 +42,10 @@ LIMIT = 65_000
 _FEW = (20, 5, 1)  # notes, settled findings, reasons in detail: fewer, when names are long enough to fill half a report
 _LONG = 300  # columns of one of these
 _SPECIAL = re.compile(r"[&<>\\`*_\[\]|~$#@]|(?<=http):|(?<=https):|(?<=ftp):|(?<=[wW]{3})\.")
+_QUOTED = r'(?:U&)?"(?:[^"]|"")*"'
+# An identifier that is quoted, qualified or has an underscore; other words may be anything.
 _NAME = re.compile(
-    r"""(?:"(?:[^"]|"")*"|\b[a-z_][a-z0-9_]*)(?:\.(?:"(?:[^"]|"")*"|[a-z_][a-z0-9_]*))+|"(?:[^"]|"")*"|\b[a-z0-9]+_[a-z0-9_]+\b"""
+    rf"(?:{_QUOTED}|\b[a-z_][a-z0-9_]*)(?:\.(?:{_QUOTED}|[a-z_][a-z0-9_]*))+|{_QUOTED}|\b[a-z0-9]+_[a-z0-9_]+\b"
 )
 
 

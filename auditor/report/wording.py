@@ -226,6 +226,7 @@ _SQL_QUOTED = re.compile(
     r"""(?P<escape>(?<![\w$])[eE]'(?:[^'\\]|''|\\.)*')"""
     r"""|(?P<unicode>(?<![\w$])[uU]&(?:'(?:[^']|'')*'|"(?:[^"]|"")*"))"""
     r"""|(?P<plain>'(?:[^']|'')*'|"(?:[^"]|"")*")"""
+    r"""|(?P<blank>[ \t]+(?=\n|\Z))"""
     r"""|(?P<comment>--[^\n]*|/\*.*?\*/)"""
     r"""|(?P<dollar>(?<![\w$])\$(?P<tag>[^\W\d]?\w*)\$.*?\$(?P=tag)\$)""",
     re.DOTALL,
@@ -238,7 +239,7 @@ def sql_text(sql: str) -> str:
     """SQL that means the same and shows every character: a quoted one that is invisible, or a line break, is escaped.
 
     A literal becomes `U&'...'`, a name `U&"..."` (documentation: Lexical Structure, String Constants With Unicode
-    Escapes); text between dollars stays as it is, but for what a terminal would obey.
+    Escapes); text between dollars keeps its lines, and becomes `E'...'` if it holds worse than line breaks.
     """
 
     def hidden(text: str) -> bool:
@@ -250,12 +251,20 @@ def sql_text(sql: str) -> str:
 
     def shown(found: re.Match[str]) -> str:
         text = found[0]
-        if found["dollar"] or found["comment"] or not hidden(text):
+        if found["blank"]:
+            return ""
+        if found["comment"] or not hidden(text):
             return text
+        if found["dollar"]:
+            tag = len(found["tag"]) + 2
+            body = text[tag:-tag]
+            if not hidden(body.replace("\n", "").replace("\t", "")):
+                return text
+            return "E'" + spelled(body.replace("\\", "\\\\").replace("'", "''"), "\\U{:08X}") + "'"
         if found["escape"] is not None:
             return spelled(text, "\\U{:08X}")
         if found["unicode"] is not None:
             return spelled(text, "\\+{:06X}")
         return "U&" + spelled(text.replace("\\", "\\\\"), "\\+{:06X}")
 
-    return safe_text(re.sub(r"[ \t]+$", "", _SQL_QUOTED.sub(shown, sql), flags=re.MULTILINE))
+    return safe_text(_SQL_QUOTED.sub(shown, sql))
