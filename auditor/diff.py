@@ -183,7 +183,7 @@ class _Looked:
             return "the check was not selected"
         if self._ran is None and finding.check not in self._checks:
             return "the check is not known to have run"
-        if not any(self._scope.holds(subject) for subject in (finding.object, *finding.related)):
+        if not self._scope.holds(finding.object):
             return "outside the schemas and tables that were audited"
         if not self._same_tool and finding.check not in self._checks:
             return f"version {one_line(self._audit.tool.version)} may not have the check"
