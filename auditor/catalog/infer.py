@@ -353,6 +353,7 @@ def _tombstone(column: Column) -> SoftDelete | None:
 # --- references ----------------------------------------------------------------------------------------------------
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
+_BETWEEN = re.compile(r"[^0-9A-Za-z]+")
 _ID = {"id", "uuid", "guid", "oid", "fk", "ref"}
 # A column called so refers to nothing in this database: it is a number or an identifier of another system.
 _EXTERNAL = {
@@ -374,9 +375,10 @@ _CHRONICLES = {
 _INTEGERS, _UUID = {20, 21, 23}, 2950  # oids of int8, int2, int4 and of uuid (pg_type.dat)
 
 
-def words(name: str) -> list[str]:
+@lru_cache(maxsize=65536)
+def words(name: str) -> tuple[str, ...]:
     """`primaryWorkspaceId` and `primary_workspace_id` as primary, workspace, id."""
-    return [word.lower() for part in re.split(r"[^0-9A-Za-z]+", name) for word in _WORD.findall(part)]
+    return tuple(word.lower() for part in _BETWEEN.split(name) for word in _WORD.findall(part))
 
 
 def singular(word: str) -> str:
@@ -411,10 +413,10 @@ def _inferred_references(catalog: Catalog) -> Iterator[Reference]:
             continue
         declared = {column for key in table.foreign_keys for column in key.columns}
         for column in table.columns:
-            if column.name in declared or column.generated or _polymorphic(table, column):
+            if column.name in declared or column.generated:
                 continue
             found = _parent_of(table, column, by_noun)
-            if found is not None:
+            if found is not None and not _polymorphic(table, column):
                 parent, why = found
                 yield Reference(table, (column.name,), parent, parent.primary_key, configured=False, evidence=why)
 
@@ -487,7 +489,7 @@ def is_link_table(catalog: Catalog, table: Table) -> bool:
         (column.name,) == table.primary_key
         or column.category in "DBE"  # dates and times, booleans, enums
         or bool(set(words(column.name)[-1:]) & {*_ATTRIBUTES, "by", "at"})
-        or words(column.name) in (["id"], ["uuid"])
+        or words(column.name) in (("id",), ("uuid",))
         for column in own
     )
 
