@@ -188,13 +188,14 @@ class Auditor:
         options = self.settings.audit
         checks = selected(load(), options.select, options.ignore)
         _validate_ignores(self.settings.ignore, load())
+        scope = Scope(options.schemas, options.exclude_schemas, options.tables, options.exclude_tables)
+        scope.validate()
         with Session(self.target) as session:
             catalog = complete(open_catalog(session), self.settings, self.statements)
             _validate_predicates(session, catalog)
-        scope = Scope(options.schemas, options.exclude_schemas, options.tables, options.exclude_tables)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
             raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
-        made = plan(catalog, checks, options.depth, scope.holds)
+        made = plan(catalog, checks, options.depth, scope)
         rows = self._execute(made, catalog)
         self._static(made)
         findings, notes = self._judged(_ranked(_once(self._findings, checks)))
@@ -212,7 +213,7 @@ class Auditor:
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)
-        self.interrupted = runner.stopped
+        self.interrupted = self.interrupted or runner.stopped
         for task, result in zip(made.tasks, results, strict=True):
             if isinstance(result, Failure):
                 for check, ask in task.asks:

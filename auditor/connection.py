@@ -254,14 +254,14 @@ def _primary(error: psycopg.Error) -> str:
     return one_line(text.strip().splitlines()[0] if text.strip() else type(error).__name__)
 
 
+# libpq and psycopg begin a line for each server they tried; a name in it may hold line breaks of its own.
+_ATTEMPT = re.compile(r"\n(?=connection to server |- host: |Multiple connection attempts failed)")
+
+
 def _why(error: psycopg.Error, parameters: dict[str, Any]) -> str:
     """One line for a connection that failed: the last attempt's reason, without what may be secret."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    text = lines[0]
-    for line in lines:
-        if "FATAL" in line:
-            text = line
-            break
+    attempts = [said.strip() for said in _ATTEMPT.split(str(error)) if said.strip()] or [type(error).__name__]
+    text = next((said for said in attempts if "FATAL" in said), attempts[0])
     password = parameters.get("password")
     if password and not any(str(password) in str(v) for k, v in parameters.items() if k != "password"):
         text = text.replace(str(password), "***")

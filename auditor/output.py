@@ -12,16 +12,18 @@ from auditor.errors import UsageError
 
 def check_writable(path: Path) -> None:
     """Raises UsageError, before any work is done, when a report could not be written to `path`."""
-    path = path.resolve()
-    folder = path.parent
-    if path.is_dir():
-        raise UsageError(f"cannot write the report to {path}: it is a directory")
-    if _in_place(path):
-        return
-    if not folder.is_dir():
-        raise UsageError(f"cannot write the report to {path}: there is no directory {folder}")
-    if not os.access(folder, os.W_OK):
-        raise UsageError(f"cannot write the report to {path}: no permission to write in {folder}")
+    try:
+        target = path.resolve()
+        if target.is_dir():
+            raise UsageError(f"cannot write the report to {path}: it is a directory")
+        if _in_place(target):
+            return
+        if not target.parent.is_dir():
+            raise UsageError(f"cannot write the report to {path}: there is no directory {target.parent}")
+        if not os.access(target.parent, os.W_OK):
+            raise UsageError(f"cannot write the report to {path}: no permission to write in {target.parent}")
+    except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links
+        raise UsageError(f"cannot write the report to {path}: {getattr(error, 'strerror', error)}") from None
 
 
 def _in_place(path: Path) -> bool:
@@ -41,17 +43,17 @@ def write(text: str, path: Path | None) -> None:
         sys.stdout.buffer.flush()
         return
     temporary = None
-    path = path.resolve()  # a link goes on to name the same file
     try:
-        if _in_place(path):
-            path.write_bytes(data)
+        target = path.resolve()  # a link goes on to name the same file
+        if _in_place(target):
+            target.write_bytes(data)
             return
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle, temporary = tempfile.mkstemp(prefix=".auditor-", dir=target.parent)
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(temporary, target)
     except OSError as error:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)

@@ -64,11 +64,21 @@ class Scope:
     tables: tuple[str, ...] = ()
     exclude_tables: tuple[str, ...] = ()
 
+    def validate(self) -> None:
+        """Raises UsageError for the first pattern that does not parse."""
+        for pattern in (*self.schemas, *self.exclude_schemas, *self.tables, *self.exclude_tables):
+            _parts(pattern)
+
+    def excludes(self, subject: Object) -> bool:
+        """Whether `subject` is expressly not wanted."""
+        return any(matches_schema(p, subject.schema) for p in self.exclude_schemas) or any(
+            matches_table(p, subject.schema, subject.table) for p in self.exclude_tables
+        )
+
     def holds(self, subject: Object) -> bool:
         """Whether a finding about `subject` is wanted."""
         return (
             (not self.schemas or any(matches_schema(p, subject.schema) for p in self.schemas))
-            and not any(matches_schema(p, subject.schema) for p in self.exclude_schemas)
             and (not self.tables or any(matches_table(p, subject.schema, subject.table) for p in self.tables))
-            and not any(matches_table(p, subject.schema, subject.table) for p in self.exclude_tables)
+            and not self.excludes(subject)
         )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from auditor.catalog.model import Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object, Result
+from auditor.patterns import Scope
 from auditor.probe import Probe
 from auditor.registry import Check
 from auditor.text import qualified
+
+_EVERYTHING = Scope()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,25 +97,27 @@ def _without(result: Result, locked: dict[Object, str]) -> Result | None:
     return None if tables[0] in locked else NotChecked(subject, "lock", f"another session holds {held[0]} locked")
 
 
-def plan(
-    catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Callable[[Object], bool] = lambda _: True
-) -> Plan:
-    """Runs every check over the catalog. Questions that are equal are asked once."""
+def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope = _EVERYTHING) -> Plan:
+    """Runs every check over the catalog. Questions that are equal are asked once.
+
+    A finding is in scope by what it is about, or by what else it names, unless what it is about is excluded.
+    """
     made = Plan()
     locked = _locked(catalog)
     asked: dict[Probe, list[tuple[Check, Ask]]] = {}
     for check in checks:
         for subject, named in locked.items():
-            if scope(subject):
+            if scope.holds(subject):
                 made.not_checked.append((check, NotChecked(subject, "lock", f"another session holds {named} locked")))
         for said in check.run(catalog):
             result = _without(said, locked) if locked else said
             if result is None:
                 continue
             if isinstance(result, Finding):
-                if scope(result.object) or any(scope(other) for other in result.related):
+                subjects = (result.object, *result.related)
+                if any(map(scope.holds, subjects)) and not scope.excludes(result.object):
                     made.findings.append((check, result))
-            elif not scope(result.subject):
+            elif not scope.holds(result.subject):
                 continue
             elif isinstance(result, Clean):
                 made.clean.append((check, result))

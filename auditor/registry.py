@@ -96,7 +96,8 @@ def matching(checks: Iterable[Check], words: Iterable[str]) -> set[str]:
     chosen = set()
     for word in words:
         if word not in known:
-            raise UsageError(f"no check or family is called {word!r}{nearest(word, sorted(known))}")
+            alike = sorted(name for name in known if ("/" in name) is ("/" in word))
+            raise UsageError(f"no check or family is called {word!r}{nearest(word, alike)}")
         chosen |= {check.id for check in checks if word in (check.id, check.family)}
     return chosen
 
