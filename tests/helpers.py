@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
+
+import psycopg
 
 from auditor.audit import Audit, Auditor
 from auditor.catalog.model import Statement
@@ -22,3 +30,39 @@ def audit(dsn: str, config: str = "", statements: tuple[Statement, ...] = (), **
 def titles(result: Audit) -> list[str]:
     """The titles of all findings, sorted."""
     return sorted(finding.title for finding in result.findings)
+
+
+_logins = itertools.count(1)
+
+
+def login(dsn: str, *grants: str, options: str = "") -> str:
+    """The DSN of a new role that may log in, for the database of `dsn`; `{role}` in a grant stands for its name.
+
+    Roles are not dropped: the server goes with the tests.
+    """
+    role = f"login_{os.getpid()}_{next(_logins)}"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SET password_encryption = 'scram-sha-256'")
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'a secret' {options}".encode())
+        for grant in grants:
+            connection.execute(grant.replace("{role}", role).encode())
+    return psycopg.conninfo.make_conninfo(dsn, user=role, password="a secret")
+
+
+def run_auditor(*arguments: str, cwd: Path, environment: dict[str, str] | None = None) -> CompletedProcess[str]:
+    """The command as a user runs it, in a directory of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "auditor", *arguments],
+        cwd=cwd,
+        env=plain_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def plain_environment(more: dict[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without what would connect the auditor somewhere else."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return {**kept, **(more or {})}
