@@ -167,7 +167,8 @@ def test_wrap_keeps_every_character_and_the_limit(limit: int) -> None:
 
 
 def test_wrap_breaks_between_identifiers_first() -> None:
-    assert wrap("see a_schema.a_table.a_column", 20) == ["see", "a_schema.a_table.", "a_column"]
+    assert wrap("see a_schema.a_table.a_column", 20) == ["see a_schema.", "a_table.a_column"]
+    assert wrap('says "one two three four" now', 12) == ['says "one', "two three", 'four" now']
     assert wrap('of "two words" here', 13) == ["of", '"two words"', "here"]
 
 

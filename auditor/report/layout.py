@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from auditor.text import one_line
 
@@ -57,16 +57,16 @@ def _split(text: str, limit: int) -> tuple[str, str]:
 def wrap(text: str, limit: int, first: str = "", rest: str | None = None, most: int = 0) -> list[str]:
     """`text` as lines of at most `limit` columns that begin with `first`, then `rest` (the same, if None).
 
-    Breaks are at spaces outside quoted identifiers; a word too long for a line is broken at the dots between its
-    identifiers, and only then anywhere. `most` lines are kept if it is not 0; the last of them then ends in an ellipsis.
+    Breaks are at spaces outside double quotes; a word too long for a line is broken at the dots between its identifiers,
+    then at spaces in quotes, and only then anywhere. `most` lines are kept if it is not 0; the last of them then ends in an ellipsis.
     """
     follow = first if rest is None else rest
     lines: list[str] = []
     current = first
     empty = True
     for word in _WORD.findall(text):
-        for number, piece in enumerate(_pieces(word, limit - max(width(first), width(follow)))):
-            gap = " " if number == 0 and not empty else ""
+        for gap, piece in _pieces(word, limit - max(width(first), width(follow))):
+            gap = "" if empty else gap
             if not empty and width(current) + len(gap) + width(piece) > limit:
                 lines.append(current)
                 current, gap = follow, ""
@@ -88,21 +88,23 @@ def flow(parts: Sequence[str], limit: int, first: str = "", rest: str = "") -> l
     return [text.replace("\0", " ") for text in wrap("\0· ".join(bound), limit, first, rest)]
 
 
-def _pieces(word: str, limit: int) -> list[str]:
+def _pieces(word: str, limit: int) -> Iterator[tuple[str, str]]:
+    """The parts between which a word may be broken, each with what stands before it where it is not."""
     if width(word) <= limit:
-        return [word]
-    pieces: list[str] = []
+        yield " ", word
+        return
+    gap = " "
     for part in _PART.findall(word):
-        if pieces and width(pieces[-1]) + width(part) <= limit:
-            pieces[-1] += part
-            continue
-        rest = part
-        while rest:
-            piece, rest = _split(rest, limit)
-            if not piece:  # a wide character in one column: rather too wide than never
-                piece, rest = rest[0], rest[1:]
-            pieces.append(piece)
-    return pieces
+        for number, rest in enumerate([part] if width(part) <= limit else part.split(" ")):
+            gap = " " if number else gap
+            while width(rest) > limit:
+                piece, rest = _split(rest, limit)
+                if not piece:  # a wide character in one column: rather too wide than never
+                    piece, rest = rest[0], rest[1:]
+                yield gap, piece
+                gap = ""
+            yield gap, rest
+            gap = ""
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], limit: int) -> list[str]:
