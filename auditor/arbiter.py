@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import zip_longest
 
 from auditor.catalog.model import Catalog, Function, Index, IndexKey, Statement, Table
 from auditor.check import Object
@@ -65,10 +66,10 @@ class Use:
 
 
 def columns_of(texts: Iterable[str]) -> tuple[str, ...]:
-    """Each text that is one identifier as the name it means, each other text as it is."""
+    """Each text that is one identifier, perhaps in parentheses, as the name it means; each other text as it is."""
     found = []
     for text in texts:
-        tokens = Scanner(text).tokens
+        tokens = _bare(Scanner(text).tokens)
         found.append(tokens[0].value if len(tokens) == 1 and tokens[0].names else text)
     return tuple(found)
 
@@ -147,12 +148,16 @@ def inserted_by(catalog: Catalog, function: Function) -> set[int]:
 
 @dataclass(frozen=True, slots=True)
 class Arbiter:
-    """What became of the inference: served by `indexes`; or refused, with the SQLSTATE and why; or unsure."""
+    """What became of the inference: served by `indexes`; or refused, with the SQLSTATE and why; or unsure.
+
+    `missing`: refused because there is no unique key over the targets; with one it would run.
+    """
 
     indexes: tuple[Index, ...] = ()
     sqlstate: str = ""
     why: str = ""
     unsure: bool = False
+    missing: bool = False
 
     @property
     def served(self) -> bool:
@@ -187,7 +192,7 @@ def infer(table: Table, upsert: Upsert) -> Arbiter:
         return _deferrable(late) if late else Arbiter(tuple(serving))
     if unsure:
         return Arbiter(unsure=True, why="whether an expression or predicate fits, only the server can tell")
-    return Arbiter(sqlstate="42P10", why=_why_not(table, targets))
+    return Arbiter(sqlstate="42P10", why=_why_not(table, targets), missing=True)
 
 
 def _deferrable(index: Index) -> Arbiter:
@@ -433,11 +438,11 @@ def plannable(table: Table, texts: Iterable[str | None]) -> bool:
     return all(set(_qualified_names(Scanner(text).tokens)) <= own for text in texts if text)
 
 
-def countable(table: Table, texts: Iterable[str | None]) -> bool:
-    """Whether these expressions may be run over the table's rows: they only compute and compare."""
+def countable(texts: Iterable[str | None]) -> bool:
+    """Whether these expressions may be run over a table's rows: they only compute and compare."""
     for text in texts:
         tokens = Scanner(text or "").tokens
-        for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        for token, following in zip_longest(tokens, tokens[1:]):
             called = following is not None and following.marks("(")
             if token.marks(".") or token.says("select", "operator") or token.kind in ("parameter", "other"):
                 return False
