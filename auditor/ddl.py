@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from auditor.catalog.model import ForeignKey, Index, Table
-from auditor.text import ident, idents, qualified
+from auditor.text import ident, idents, one_line, qualified
 
 ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
@@ -19,6 +19,12 @@ LOCK_VALIDATE = "SHARE UPDATE EXCLUSIVE while the rows are read: reads and write
 LOCK_ALTER = "ACCESS EXCLUSIVE on the table, for a moment"
 LOCK_ROWS = "row locks on the changed rows"
 LOCK_CONCURRENTLY = "SHARE UPDATE EXCLUSIVE while it is built: reads and writes go on; it cannot run in a transaction"
+
+
+def fill_in(what: str) -> str:
+    """The place of a value that only a human knows: a comment, so that the statement is a syntax error until it is filled in."""
+    said = one_line(what).replace("*/", "* /").replace("/*", "/ *")
+    return f"/* REPLACE with {said} */"
 
 
 def target(table: Table) -> str:

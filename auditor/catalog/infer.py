@@ -372,6 +372,11 @@ _CHRONICLES = {
     *("log", "logs", "audit", "audits", "history", "histories", "archive", "archives", "archived", "journal", "trail"),
     *("backup", "backups", "bak", "snapshot", "snapshots", "copy", "old", "tmp", "temp", "staging", "stg", "orphans"),
 }
+# What rows must say before an inferred reference is believed. Fewer rows than that are contained by chance.
+FEWEST_ROWS = 10
+# A share of orphans above which the column is no reference. Identifiers of another system hit a dense integer key as often
+# as its range is filled, so of integers nearly all must be there; a uuid hits by no chance, so half of them is enough.
+_MOST_ORPHANS = {True: 0.5, False: 0.05}
 _INTEGERS, _UUID = {20, 21, 23}, 2950  # oids of int8, int2, int4 and of uuid (pg_type.dat)
 
 
@@ -492,6 +497,11 @@ def is_link_table(catalog: Catalog, table: Table) -> bool:
         or words(column.name) in (("id",), ("uuid",))
         for column in own
     )
+
+
+def most_orphans(reference: Reference) -> float:
+    """The share of orphans up to which the rows bear out an inferred reference."""
+    return _MOST_ORPHANS[reference.table.by_name[reference.columns[0]].base_oid == _UUID]
 
 
 def _same(one: Reference, other: Reference) -> bool:
