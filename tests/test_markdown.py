@@ -195,7 +195,7 @@ def test_one_that_is_too_long_does_not_drive_out_the_others(database: Make) -> N
     first, *others = result.open_findings
     text = markdown(replace(result, findings=(first.but(evidence=wide), *others)))
     assert len(text.encode()) < GITHUB
-    assert "The details of 1 finding (1 of severity error) are left out" in text
+    assert "The details of 1 finding (1 error) are left out" in text
     assert len(re.findall("<summary>. <b>", text)) == len(others)
 
 

@@ -49,8 +49,8 @@ def test_verdict_at_depth_catalog(database: Make) -> None:
 @pytest.mark.parametrize(
     ("evidence", "said"),
     [
-        (None, "proven · from the catalog alone"),
-        (Evidence(None), "proven · from the catalog alone"),
+        (None, "proven · in the catalog"),
+        (Evidence(None), "proven · in the catalog"),
         (Evidence(7, rows_examined=3070), "proven · 7 of 3,070 rows"),
         (Evidence(1, rows_examined=1), "proven · 1 of 1 row"),
         (Evidence(0, rows_examined=9), "proven · 0 of 9 rows today"),

@@ -39,7 +39,7 @@ def elide(text: str, limit: int) -> str:
         return text
     kept, rest = _split(text, limit - 1)
     word = kept.rpartition(" ")[0]
-    if not rest.startswith(" ") and width(word) * 4 >= limit * 3:
+    if not rest.startswith(" ") and width(word) * 2 >= limit:
         kept = word
     return kept.rstrip(" ,.;:") + "…"
 

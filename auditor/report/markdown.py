@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from html import escape
 from itertools import accumulate
 from typing import Any
 
@@ -55,7 +56,7 @@ def entities(text: str) -> str:
 
 
 def html_code(text: str) -> str:
-    """`text` as code within raw HTML."""
+    """`text` as code where a backtick would not do."""
     return f"<code>{entities(text)}</code>"
 
 
@@ -84,8 +85,8 @@ def prose(text: str, name: Callable[[str], str] = code) -> str:
 
 
 def html_prose(text: str) -> str:
-    """A sentence within raw HTML, where Markdown's code spans are not seen."""
-    return prose(text, html_code)
+    """A sentence within a block of raw HTML, where Markdown is not read at all."""
+    return prose(text, lambda name: f"<code>{escape(name, quote=False)}</code>")
 
 
 def _plain(text: str) -> str:
@@ -173,7 +174,7 @@ def _cut(rows: tuple[Finding, ...], details: tuple[Finding, ...]) -> str:
 
 def _some(findings: tuple[Finding, ...]) -> str:
     number = Counter(finding.severity for finding in findings)
-    parts = [f"{number[severity]:,} of severity {severity.value}" for severity in Severity if number[severity]]
+    parts = [plural(number[severity], severity.value) for severity in Severity if number[severity]]
     return f"{plural(len(findings), 'finding')} ({listed(parts)})"
 
 

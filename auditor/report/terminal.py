@@ -64,18 +64,19 @@ class _Page:
         yield from self.conclusion(audit)
 
     def block(self, finding: Finding) -> list[str]:
-        """At most BLOCK lines: title, how sure and how many, where it is documented, why, and what to do."""
+        """At most BLOCK lines: title, how sure and how many, which check, why, and what to do.
+
+        A long title, which tells the most, takes the place of the reasons.
+        """
         gutter = self.gutter(finding)
-        facts = self.facts(finding)
-        below = [(text, {"dim": True}) for text in facts]
-        below += [(text, {}) for text in self.wrapped(finding.message, "│ ", most=1)]
+        facts = [(text, {"dim": True}) for text in self.facts(finding)]
         best = _recommended(finding)
-        if best:
-            below += [(text, {}) for text in self.wrapped(f"Fix: {best.title}", "│ ", most=1)]
-        return [
-            *self.title(finding, BLOCK - len(below)),
-            *(gutter + self.paint(text.removeprefix("│"), **style) for text, style in below),
-        ]
+        fix = self.wrapped(f"Fix: {best.title}", "│ ", most=1) if best else []
+        room = BLOCK - len(facts) - len(fix)
+        title = self.title(finding, room)
+        why = self.wrapped(finding.message, "│ ", most=1) if len(title) < room else []
+        below: list[tuple[str, dict[str, Any]]] = [*facts, *((text, {}) for text in (*why, *fix))]
+        return [*title, *(gutter + self.paint(text.removeprefix("│"), **style) for text, style in below)]
 
     def title(self, finding: Finding, most: int) -> list[str]:
         label = f"{SYMBOLS[finding.severity]} {finding.severity.value.upper()}"

@@ -86,10 +86,10 @@ def verdict(audit: Audit) -> str:
 
 
 def certainty(finding: Finding) -> str:
-    """How sure, how many, of how many: `proven · 7 of 307 rows`, `suspected · from the catalog alone`."""
+    """How sure, how many, of how many: `proven · 7 of 307 rows`, `suspected · in the catalog`."""
     evidence = finding.evidence
     if evidence is None or evidence.violations is None:
-        return f"{finding.confidence.value} · from the catalog alone"
+        return f"{finding.confidence.value} · in the catalog"
     found = f"{'' if evidence.exact else 'at least '}{evidence.violations:,}"
     if evidence.rows_examined is None:
         rows = f"{found} {'row' if evidence.violations == 1 else 'rows'}"
