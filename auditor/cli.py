@@ -413,7 +413,12 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 def main() -> None:
     """The command `auditor`: every expected error is one line on standard error, with its exit code."""
+    import gc
     import signal
+
+    gc.set_threshold(
+        100_000, 20, 100
+    )  # a catalog is many objects that all stay: going through them again finds nothing
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -386,6 +386,7 @@ def words(name: str) -> tuple[str, ...]:
     return tuple(word.lower() for part in _BETWEEN.split(name) for word in _WORD.findall(part))
 
 
+@lru_cache(maxsize=4096)
 def singular(word: str) -> str:
     """A regular English plural without its ending; any other word as it is."""
     if len(word) > 3 and word.endswith("ies"):
@@ -610,7 +611,7 @@ def idle_functions(catalog: Catalog, companion: Companion) -> tuple[Function, ..
     )
 
 
-_SQL_NAME = r'(?:"(?:[^"]|"")+"|[A-Za-z_\x80-\uffff][\w$]*)'
+_SQL_NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
 _WORD_OR_QUOTED = re.compile(_SQL_NAME)
 _LITERAL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
 _WRITTEN = re.compile(
@@ -635,31 +636,32 @@ def _inferred_companions(catalog: Catalog) -> Iterator[Companion]:
     for table, key, parent in catalog.foreign_keys:
         if table is parent or table.is_partition or parent.is_partition or _of_one_kind(table, key):
             continue
-        created = next(filter(None, map(_creation, parent.columns)), None)
-        companion = Companion(
-            parent,
-            key.referenced_columns,
-            table,
-            key.columns,
-            configured=False,
-            where=eligible(catalog, parent),
-            exactly_one=True,
-            grace=_GRACE if created else None,
-            created_at=created,
-        )
         unique = _at_most_one(catalog, table, key.columns)
         upsert = upserts.get(table.oid, {}).get(frozenset(key.columns))
         if unique is not None:
-            yield replace(
-                companion,
-                evidence=f"its foreign key {ident(key.name)} is unique{unique}: at most one row per row of {parent.sql}",
-            )
+            said = f"its foreign key {ident(key.name)} is unique{unique}: at most one row per row of {parent.sql}"
+            yield _paired(catalog, table, key, parent, said)
         elif upsert is not None:
-            yield replace(
-                companion, evidence=f"{upsert} writes it with ON CONFLICT ({idents(key.columns)}): one row per row"
-            )
-        elif not {singular(word) for word in words(table.name)} & _KEEPING:
-            yield from _kept_by_trigger(catalog, companion)
+            said = f"{upsert} writes it with ON CONFLICT ({idents(key.columns)}): one row per row"
+            yield _paired(catalog, table, key, parent, said)
+        elif parent.triggers and not {singular(word) for word in words(table.name)} & _KEEPING:
+            yield from _kept_by_trigger(catalog, _paired(catalog, table, key, parent, ""))
+
+
+def _paired(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, evidence: str) -> Companion:
+    created = next(filter(None, map(_creation, parent.columns)), None)
+    return Companion(
+        parent,
+        key.referenced_columns,
+        table,
+        key.columns,
+        configured=False,
+        where=eligible(catalog, parent),
+        exactly_one=True,
+        grace=_GRACE if created else None,
+        created_at=created,
+        evidence=evidence,
+    )
 
 
 def _kept_by_trigger(catalog: Catalog, companion: Companion) -> Iterator[Companion]:
