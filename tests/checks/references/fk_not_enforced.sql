@@ -73,3 +73,5 @@ CREATE FUNCTION app.noop() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW
 CREATE TRIGGER noop BEFORE INSERT ON app.owns_trigger FOR EACH ROW EXECUTE FUNCTION app.noop();
 ALTER TABLE app.owns_trigger DISABLE TRIGGER USER;
 CREATE TABLE app.free (id int PRIMARY KEY, user_id int);
+CREATE TABLE app.tree (id int PRIMARY KEY, parent int REFERENCES app.tree ON DELETE CASCADE);
+CREATE TABLE app.rooms ("The Hall" int, "%s" int, FOREIGN KEY ("The Hall", "%s") REFERENCES app."Halls" MATCH FULL);
