@@ -9,7 +9,7 @@ from auditor import ddl
 from auditor.catalog.infer import columns_in, enforces_one, states, unwrapped
 from auditor.catalog.model import Catalog, Column, Companion, ForeignKey, Function, Table, Trigger
 from auditor.check import Fix
-from auditor.text import ident, idents, one_line, plural, qualified
+from auditor.text import cut, ident, idents, one_line, plural, qualified
 
 LOCK_TRIGGER = (
     "SHARE ROW EXCLUSIVE on the table, for a moment: it waits for running writes (ALTER TABLE, CREATE TRIGGER)"
@@ -240,7 +240,7 @@ def in_line(catalog: Catalog, companion: Companion, own: str, other: str, where:
 
 def _free(name: str, taken: Iterable[str]) -> str:
     used = set(taken)
-    start = name.encode()[:59].decode(errors="ignore")  # leaves room for the number
+    start = cut(name, 59)  # leaves room for the number
     names = (ddl.short(start, str(n)) if n else ddl.short(name) for n in range(len(used) + 1))
     return next(candidate for candidate in names if candidate not in used)
 

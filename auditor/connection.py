@@ -166,11 +166,17 @@ class Session:
     def _pin(self) -> str:
         # What is pinned below is not known yet, but names have to mean what they say.
         limits = [name for name in _LIMITS if name != "transaction_timeout" or self.version_num >= 170000]
-        first = [*(f"SET LOCAL {name} = 0" for name in limits), "SET LOCAL search_path = ''"]
+        first = [*(f"SET LOCAL {name} = 0" for name in limits), "SET LOCAL search_path = ''", self._encoding]
         with self._within(
             "; ".join(["BEGIN READ ONLY", *first, "SET LOCAL standard_conforming_strings = on"])
         ) as fetch:
             return self._settings(fetch)
+
+    @property
+    def _encoding(self) -> str:
+        # A database in SQL_ASCII holds bytes of any encoding, and refuses to send what is no UTF-8 as such.
+        server = self._connection.info.parameter_status("server_encoding")
+        return f"SET LOCAL client_encoding = {'SQL_ASCII' if server == 'SQL_ASCII' else 'UTF8'}"
 
     def _settings(self, fetch: Fetch) -> str:
         role, login = fetch("SELECT current_user, session_user")[0]
@@ -190,8 +196,9 @@ class Session:
         values = {str(name): boot if boot is not None else _PINNED[str(name)] for name, boot in known}
         values["statement_timeout"] = _milliseconds(self.target.statement_timeout)
         values["lock_timeout"] = _milliseconds(self.target.lock_timeout)
+        del values["client_encoding"]
         order = [name for name in _LIMITS if name in values] + [name for name in values if name not in _LIMITS]
-        settings = [f"SET LOCAL {name} = {literal(values[name])}" for name in order]
+        settings = [self._encoding, *(f"SET LOCAL {name} = {literal(values[name])}" for name in order)]
         return "; ".join(["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *settings])
 
     def _query(self, text: str) -> list[Row]:

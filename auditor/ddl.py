@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from auditor.catalog.model import ForeignKey, Index, Table
-from auditor.text import ident, idents, one_line, qualified
+from auditor.text import cut, ident, idents, one_line, qualified
 
 ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
@@ -166,4 +166,4 @@ def short(*parts: str) -> str:
     """A name of at most 63 bytes, PostgreSQL's limit (documentation: Identifiers and Key Words); its last part stays whole."""
     end = f"_{parts[-1]}" if len(parts) > 1 else ""
     start = "_".join(parts[:-1] or parts)
-    return start.encode()[: 63 - len(end.encode())].decode(errors="ignore") + end
+    return cut(start, 63 - len(end.encode("utf-8", "surrogateescape"))) + end

@@ -225,6 +225,13 @@ def qualified(schema: str, name: str) -> str:
     return f"{ident(schema)}.{ident(name)}"
 
 
+def cut(name: str, size: int) -> str:
+    """As many characters from the start of `name` as fit into `size` bytes; a byte of no encoding counts as itself."""
+    while len(name.encode("utf-8", "surrogateescape")) > size:
+        name = name[:-1]
+    return name
+
+
 def literal(text: str) -> str:
     """`text` as an SQL string literal, independent of standard_conforming_strings."""
     doubled = text.replace("'", "''")
