@@ -32,9 +32,9 @@ class Use:
 
     @property
     def said(self) -> str:
-        """Where it stands, for the reader: `app.put(integer)`, or the file."""
+        """Where it stands, for the reader: `app.put()`, or the file."""
         if self.function is not None:
-            return f"{qualified(self.function.schema, self.function.name)}({self.function.arguments})"
+            return f"{qualified(self.function.schema, self.function.name)}()"
         assert self.statement is not None
         return self.statement.source.replace("\\", "/").rpartition("/")[2]
 
@@ -193,6 +193,11 @@ def infer(table: Table, upsert: Upsert) -> Arbiter:
     if unsure:
         return Arbiter(unsure=True, why="whether an expression or predicate fits, only the server can tell")
     return Arbiter(sqlstate="42P10", why=_why_not(table, targets), missing=True)
+
+
+def serving(table: Table, keys: Iterable[str], predicate: str | None) -> Arbiter:
+    """Whether a unique index keeps these keys (SQL) apart among the rows of the predicate: ON CONFLICT would find it."""
+    return infer(table, Upsert(table.schema, table.name, tuple(f"({key})" for key in keys), predicate))
 
 
 def _deferrable(index: Index) -> Arbiter:

@@ -9,6 +9,7 @@ from auditor import ddl
 from auditor.arbiter import Use, implied, infer, uses
 from auditor.catalog.model import Catalog, ForeignKey, Index, Table
 from auditor.check import Fix
+from auditor.companion_remedies import assignments, update
 from auditor.probe import Key
 from auditor.text import ident, idents, listed, qualified
 
@@ -81,16 +82,8 @@ def dedupe(catalog: Catalog, table: Table, keys: Iterable[str], where: str | Non
     keys = tuple(keys)
     copy = free_name(catalog, table, table.name, "duplicates")
     kept = qualified(table.schema, copy)
-    conditions = [f"({where})"] if where else []
-    if not nulls:
-        conditions += [f"{key if _plain(key) else f'({key})'} IS NOT NULL" for key in keys]
-    only = "ONLY " if table.only else ""
-    rows = f"{only}{table.sql} AS candidate" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
-    order, said = _order(catalog, table)
-    extra = (
-        "(tableoid, ctid) IN (SELECT tableoid, ctid FROM (SELECT tableoid, ctid, pg_catalog.row_number() OVER"
-        f" (PARTITION BY {', '.join(keys)} ORDER BY {order}) AS place FROM {rows}) AS ranked WHERE place > 1)"
-    )
+    extra = _extra_rows(catalog, table, keys, where, nulls=nulls)
+    said = _order(catalog, table)[1]
     caveats = [f"Of each key {said} stays. Look at the rows before the others go."]
     if table.row_key:
         key = idents(table.row_key)
@@ -112,6 +105,21 @@ def dedupe(catalog: Catalog, table: Table, keys: Iterable[str], where: str | Non
         (ddl.keep_rows(table, extra, copy), delete),
         (ddl.restore_rows(table, copy), f"DROP TABLE {kept};"),
         tuple(caveats),
+    )
+
+
+def _extra_rows(catalog: Catalog, table: Table, keys: Iterable[str], where: str | None, *, nulls: bool) -> str:
+    """The predicate of all rows of a key but the one that deserves to stay."""
+    keys = tuple(keys)
+    conditions = [f"({where})"] if where else []
+    if not nulls:
+        conditions += [f"{key if _plain(key) else f'({key})'} IS NOT NULL" for key in keys]
+    only = "ONLY " if table.only else ""
+    rows = f"{only}{table.sql} AS candidate" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+    return (
+        "(tableoid, ctid) IN (SELECT tableoid, ctid FROM (SELECT tableoid, ctid, pg_catalog.row_number() OVER"
+        f" (PARTITION BY {', '.join(keys)} ORDER BY {_order(catalog, table)[0]}) AS place FROM {rows}) AS ranked"
+        " WHERE place > 1)"
     )
 
 
@@ -185,10 +193,7 @@ def make_unique(
         locks = LOCK_BUILD if table.kind == "p" else ddl.LOCK_CONCURRENTLY
     if table.kind == "p":
         said.append("A unique key of a partitioned table must contain its partition key, or the server refuses it.")
-    else:
-        said.append(
-            f"If CREATE INDEX CONCURRENTLY fails, it leaves an invalid index behind: {ddl.drop_index(table, name)}"
-        )
+    said += _left_behind(table, name)
     first = "Clear the duplicates away, keeping a copy, and " if duplicates else ""
     what = title or (f"add UNIQUE over {shown(keys)}" if constraint else f"build a unique index over {shown(keys)}")
     return Fix(
@@ -198,6 +203,36 @@ def make_unique(
         f"{ddl.LOCK_ROWS}; {locks}" if duplicates else locks,
         (*cleared.caveats, *said),
         recommended=recommended,
+    )
+
+
+def _left_behind(table: Table, index: str) -> list[str]:
+    if table.kind == "p":
+        return []
+    return [f"Should CREATE INDEX CONCURRENTLY fail, it leaves an invalid index behind: {ddl.drop_index(table, index)}"]
+
+
+def end_others(
+    catalog: Catalog, table: Table, keys: Sequence[str], where: str, *, columns: tuple[str, ...]
+) -> Fix | None:
+    """UPDATE after which `where` holds for one row of each key only, and the unique index among these rows.
+
+    None where it is not evident how a row ends: `where` has to speak of a time or a boolean.
+    """
+    values = assignments(table, where, holds=False)
+    if values is None or any(table.by_name[name].category not in ("B", "D") for name in values):
+        return None
+    built = make_unique(catalog, table, keys, where, duplicates=False, columns=columns)
+    said = f"Of each key {_order(catalog, table)[1]} stays in force. Look at the rows before the others end."
+    marked = update("", table, values, _extra_rows(catalog, table, keys, where, nulls=False), [said])
+    return Fix(
+        f"End the others ({listed([f'{ident(name)} = {value}' for name, value in values.items()])}), and"
+        f" {built.title[:1].lower()}{built.title[1:]}",
+        (*marked.sql, *built.sql),
+        (*built.rollback, *marked.rollback),
+        f"{marked.locks}; {built.locks}",
+        (*marked.caveats, *built.caveats),
+        recommended=True,
     )
 
 
@@ -257,6 +292,7 @@ def replace_by_partial(
         *cleared.caveats,
         *upsert_caveats(catalog, table, index, where),
         "The rollback fails with SQLSTATE 23505 once a value is in use again.",
+        *_left_behind(table, name),
     ]
     if constraint_of(table, index) and any(c.deferrable for c in table.constraints if c.oid == index.constraint):
         caveats.append("The constraint is deferrable; a partial index never is: each statement is checked at once.")

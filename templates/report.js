@@ -76,7 +76,7 @@
     const { severity, family, schema, status, rows, table, check } = article.dataset;
     return { article, item: article.parentElement, harm, severity, family, schema, status, rows: +rows, table, check, text: null, shown: true };
   });
-  const lists = [...document.querySelectorAll("ol.findings")];
+  const lists = [...document.querySelectorAll(".findings")];
   const groups = [...document.querySelectorAll("#accepted > details")];
   const orders = {
     "": (a, b) => a.harm - b.harm,
@@ -123,7 +123,7 @@
     if (order === sort.value) return;
     order = sort.value;
     const sorted = [...entries].sort(orders[order]);
-    for (const list of lists) list.append(...sorted.filter((entry) => entry.item.parentElement === list).map((entry) => entry.item));
+    for (const list of lists) list.replaceChildren(...sorted.filter((entry) => entry.item.parentElement === list).map((entry) => entry.item));
     walk = lists.flatMap((list) => sorted.filter((entry) => entry.item.parentElement === list));
   }
   function apply() {

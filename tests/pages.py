@@ -40,10 +40,10 @@ def audited(server: str, script: str, config: str = "", **options: Any) -> Itera
 
 
 def of_case(server: str, case: str) -> Audit:
-    """An audit of the database that a check's case file describes."""
+    """An audit of the database that a check's case file describes, by that check alone."""
     text = (CASES / f"{case}.sql").read_text(encoding="utf-8")
     config = "\n".join(re.findall(r"^-- config: ?(.*)", text, re.MULTILINE))
-    with audited(server, text, config, depth="full") as made:
+    with audited(server, text, config, depth="full", select=[case.replace("_", "-")]) as made:
         return made
 
 

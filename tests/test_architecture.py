@@ -35,6 +35,7 @@ A_CHECK_MAY_IMPORT = (
     "auditor.text",
     "auditor.ddl",
     "auditor.*remedies",
+    "auditor.arbiter",
 )
 READS_THE_DATABASE = (
     "auditor.connection",

@@ -337,6 +337,44 @@ def test_a_row_that_names_a_missing_companion_is_reported_once(database: Make) -
     assert finding.check == "companions/missing-companion"
 
 
+def test_a_companion_that_nothing_names_is_an_orphan_and_no_missing_companion_of_its_own(database: Make) -> None:
+    dsn = database(
+        """
+        CREATE TABLE secrets (id int PRIMARY KEY);
+        CREATE TABLE keys (id int PRIMARY KEY, secret_id int NOT NULL UNIQUE REFERENCES secrets);
+        INSERT INTO secrets SELECT generate_series(1, 100);
+        INSERT INTO keys SELECT n, n FROM generate_series(1, 99) AS n;
+        """
+    )
+    config = '[[companion]]\nof = "keys(secret_id)"\nin = "secrets(id)"'
+    (finding,) = audit(dsn, config, select=("companions", "references/orphan-rows")).findings
+    assert finding.check == "references/orphan-rows"
+
+
+def test_of_several_ended_companions_only_the_newest_comes_back(database: Make) -> None:
+    dsn = database(
+        INCIDENT,
+        """
+        UPDATE credential_vault_storage SET deleted_at = now() WHERE credential_id = 7;
+        INSERT INTO credential_vault_storage (credential_id, vault_id, created_at, deleted_at)
+        VALUES (7, 'newest', now() + interval '1 day', now()), (7, 'oldest', now() - interval '1 day', now());
+        """,
+    )
+    (finding,) = audit(dsn, CONFIG, select=FAMILY).findings
+    assert finding.fixes[0].title == "Let public.credential_vault_storage follow public.project_credentials"
+    run(dsn, finding.fixes[0].sql)
+    assert titles(audit(dsn, CONFIG, select=FAMILY)) == []
+    with psycopg.connect(dsn) as connection:
+        live = "SELECT vault_id FROM credential_vault_storage WHERE credential_id = 7 AND deleted_at IS NULL"
+        assert connection.execute(live).fetchall() == [("newest",)]
+
+
+def test_a_companion_that_an_index_keeps_single_is_not_read(database: Make) -> None:
+    dsn = database(INCIDENT, "ALTER TABLE credential_vault_storage ADD UNIQUE (credential_id)")
+    result = audit(dsn, CONFIG, select=("companions/duplicate-companion",))
+    assert [(entry.outcome, entry.strategy) for entry in result.coverage] == [("passed", None)]
+
+
 def test_the_key_of_a_companion_is_what_its_foreign_key_references(database: Make) -> None:
     dsn = database(
         """

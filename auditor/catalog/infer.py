@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from auditor.arbiter import columns_of, find_table, uses
 from auditor.catalog.model import (
     BusinessKey,
     Catalog,
@@ -26,7 +27,7 @@ from auditor.catalog.model import (
     Trigger,
 )
 from auditor.errors import ConfigError, nearest
-from auditor.text import ident, idents, literal, qualified
+from auditor.text import ident, idents, literal
 
 if TYPE_CHECKING:
     from auditor.config import Settings
@@ -620,9 +621,6 @@ _WRITTEN = re.compile(
     re.IGNORECASE,
 )
 _CALLED = re.compile(rf"(?:({_SQL_NAME})\s*\.\s*)?({_SQL_NAME})\s*\(")
-_UPSERT = re.compile(
-    rf"\binsert\s+into\s+(?:({_SQL_NAME})\s*\.\s*)?({_SQL_NAME})|\bon\s+conflict\s*\(([^()]*)\)|;", re.IGNORECASE
-)
 # Tables that keep what happened have many rows per row of another, and need none.
 _KEEPING = {"audit", "archive", "event", "history", "journal", "log", "outbox", "queue", "revision", "version"}
 _GRACE = "10 minutes"
@@ -698,26 +696,6 @@ def _creation(column: Column) -> str | None:
     return column.name if named and column.type.startswith("timestamp") else None
 
 
-def _meant(catalog: Catalog, schema: str | None, name: str, near: str) -> Table | None:
-    """The table that SQL text names; without a schema the one in the schema `near`, in public, or the only one."""
-    found = [t for t in _tables_called(catalog).get(_unquoted(name), ()) if not t.is_partition]
-    if schema is not None:
-        found = [t for t in found if t.schema == _unquoted(schema)]
-    for home in (near, "public"):
-        if len(found) > 1:
-            found = [t for t in found if t.schema == home] or found
-    return found[0] if len(found) == 1 else None
-
-
-@lru_cache(maxsize=2)
-def _tables_called(catalog: Catalog) -> dict[str, list[Table]]:
-    called: dict[str, list[Table]] = defaultdict(list)
-    for table in catalog.tables.values():
-        if table.holds_rows:
-            called[table.name].append(table)
-    return called
-
-
 @lru_cache(maxsize=2)
 def _functions_called(catalog: Catalog) -> dict[str, list[Function]]:
     called: dict[str, list[Function]] = defaultdict(list)
@@ -737,7 +715,7 @@ def _targets(catalog: Catalog, oid: int) -> frozenset[tuple[str, int]]:
             continue
         body = _LITERAL.sub("''", function.body)
         for verb, schema, name in _WRITTEN.findall(body):
-            table = _meant(catalog, schema or None, name, function.schema)
+            table = find_table(catalog, _unquoted(schema) if schema else None, _unquoted(name), function)
             if table is not None:
                 written.add((verb.split()[0].lower(), table.oid))
         for schema, name in _CALLED.findall(body):
@@ -756,22 +734,9 @@ def _written(catalog: Catalog, function: int, table: Table) -> set[str]:
 
 def _upserts(catalog: Catalog) -> Upserts:
     """Which columns of which table INSERT ... ON CONFLICT names: in functions, procedures and SQL handed over."""
-    texts = [
-        (f"{qualified(f.schema, f.name)}()", f.schema, f.body)
-        for f in catalog.functions.values()
-        if "conflict" in f.body.lower()
-    ]
-    texts += [(f"{s.source}:{s.line}", "public", s.text) for s in catalog.statements]
     found: Upserts = defaultdict(dict)
-    for place, schema, text in texts:
-        table: Table | None = None
-        for written, name, target in _UPSERT.findall(_LITERAL.sub("''", text)):
-            if name:
-                table = _meant(catalog, written or None, name, schema)
-            elif target and table is not None:
-                columns = frozenset(_unquoted(part.strip()) for part in target.split(","))
-                if columns <= table.by_name.keys():
-                    found[table.oid].setdefault(columns, place)
-            elif not target:
-                table = None
+    for use in uses(catalog):
+        columns = frozenset(columns_of(use.upsert.targets))
+        if use.table is not None and columns and columns <= use.table.by_name.keys():
+            found[use.table.oid].setdefault(columns, use.said)
     return found

@@ -8,7 +8,6 @@ from fnmatch import fnmatchcase
 from functools import singledispatch
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
 
 from auditor.catalog.model import Table
@@ -141,11 +140,12 @@ def _refusal(fetch: Fetch, statement: str) -> str:
     """The SQLSTATE with which the server refuses a statement for what it says; empty when it does not."""
     try:
         fetch(statement)
-    except psycopg.Error as error:
-        if (error.sqlstate or "")[:2] not in ("0A", "22", "42", "55") or error.sqlstate == "55P03":
+    except Exception as error:  # of the driver, which this module does not know
+        state = str(getattr(error, "sqlstate", None) or "")
+        if state[:2] not in ("0A", "22", "42", "55") or state == "55P03":
             raise
         fetch("ROLLBACK TO SAVEPOINT planning")
-        return error.sqlstate or ""
+        return state
     return ""
 
 

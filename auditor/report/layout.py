@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from auditor.text import one_line
 
@@ -27,6 +28,7 @@ def width(text: str) -> int:
     return sum(_columns(character) for character in text)
 
 
+@lru_cache(maxsize=4096)
 def _columns(character: str) -> int:
     if unicodedata.category(character) in ("Mn", "Me"):
         return 0
@@ -58,19 +60,21 @@ def wrap(text: str, limit: int, first: str = "", rest: str | None = None, most: 
     """`text` as lines of at most `limit` columns that begin with `first`, then `rest` (the same, if None).
 
     Breaks are at spaces outside double quotes; a word too long for a line is broken at the dots between its identifiers,
-    then at spaces in quotes, and only then anywhere. `most` lines are kept if it is not 0; the last of them then ends in an ellipsis.
+    then at spaces in quotes, and only then anywhere. `most` lines are kept if it is not 0; the last of them then ends in
+    an ellipsis.
     """
     follow = first if rest is None else rest
     lines: list[str] = []
-    current = first
-    empty = True
+    current, used = first, width(first)
+    empty, room = True, limit - max(used, width(follow))
     for word in _WORD.findall(text):
-        for gap, piece in _pieces(word, limit - max(width(first), width(follow))):
+        for gap, piece in _pieces(word, room):
             gap = "" if empty else gap
-            if not empty and width(current) + len(gap) + width(piece) > limit:
+            if not empty and used + len(gap) + width(piece) > limit:
                 lines.append(current)
-                current, gap = follow, ""
+                current, used, gap = follow, width(follow), ""
             current += gap + piece
+            used += len(gap) + width(piece)
             empty = False
     lines.append(current)
     if most and len(lines) > most:

@@ -4,7 +4,7 @@ A credential without its row in the vault, a user without a profile: the creatio
 until somebody needs the other half. Joins drop the row silently, code that loads the companion fails, and a retry of
 the creation meets the half that is there (SQLSTATE 23505). A `[[companion]]` of the configuration is proven. Without
 one, a table counts as companion that has a unique foreign key, or one that functions upsert, or rows that a trigger
-writes; its gaps are reported, as suspected, when at least 20 rows should have their row and 95 % of them do.
+writes; its gaps are reported, as suspected, when 95 % of the rows have theirs (of fewer than 20, one gap is too many).
 
 Not flagged: rows younger than the grace period (10 minutes for inferred companions, where a creation time is known; a
 row of unknown age is judged); rows outside `where`, or, without one, rows marked as deleted; optional relations, which
@@ -31,8 +31,7 @@ severity = Severity.ERROR
 depths = (Depth.DATA,)
 supersedes = ("references/orphan-rows", "references/missing-fk")
 
-FEWEST = 20  # rows that tell a rule from chance
-COVERED = 0.95
+COVERED = 0.95  # of the rows: a rule and not chance; with a gap that takes at least 20 rows
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
@@ -90,7 +89,7 @@ def proven(answer: Answer, catalog: Catalog, subject: Object, companion: Compani
 
 def suspected(answer: Answer, catalog: Catalog, subject: Object, companion: Companion) -> Finding | None:
     held = answer.examined - answer.count
-    if not answer.count or answer.examined < FEWEST or held < COVERED * answer.examined:
+    if not answer.count or held < COVERED * answer.examined:
         return None
     table, other = companion.table.sql, companion.companion.sql
     these = "this one has none" if answer.count == 1 else f"these {answer.count:,} have none"

@@ -122,7 +122,7 @@ class Pair:
             f" What was written meanwhile has to be found and repaired: enabling it repairs nothing in {table}.",
             (enable_trigger(trigger, place, state),),
         )
-        return found.but(defect=("trigger disabled", place.oid, trigger.name))
+        return found.but(defect=("trigger-disabled", place.oid, trigger.name))
 
     def absent(self, writing: tuple[Trigger, ...]) -> Finding:
         """The table has no trigger of the name that the configuration gives."""

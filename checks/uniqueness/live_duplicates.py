@@ -9,7 +9,8 @@ Not flagged: rows outside `where`, and deleted ones where soft deletes are known
 with NULL in the key, as for a unique index; keys that a valid unique index over the same columns, or some of them,
 already keeps apart among these rows.
 
-Fix: clear the duplicates away, keeping the row that others reference, and build the unique index concurrently.
+Fix: keep the row that others reference, else the latest: end the others, where `where` says how a row ends, or delete
+them; then build the unique index concurrently.
 """
 
 from collections import Counter
@@ -17,13 +18,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from auditor.arbiter import columns_of, implied, infer, plannable
+from auditor.arbiter import columns_of, implied, plannable, serving
 from auditor.catalog.infer import columns_in
 from auditor.catalog.model import BusinessKey, Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, Object, Result, Severity
-from auditor.key_remedies import both, make_unique, shown
+from auditor.key_remedies import both, end_others, make_unique, shown
 from auditor.probe import Answer, Duplicates, Key, Planned
-from auditor.statements import Upsert
 from auditor.text import ident, plural
 
 severity = Severity.ERROR
@@ -44,8 +44,11 @@ def check(catalog: Catalog) -> Iterator[Result]:
         finding = partial(judged, catalog=catalog, subject=subject, declared=declared, where=where)
         question = Ask(subject, Duplicates(table, probe_keys(declared), where), finding, unread=finding(None))
         targets = tuple(text if is_column(table, text) else f"({text})" for text in declared.keys)
-        served = infer(table, Upsert(table.schema, table.name, targets, where))
-        if served.unsure and not catalog.server.is_standby and plannable(table, (*targets, where)):
+        if (
+            serving(table, declared.keys, where).unsure
+            and not catalog.server.is_standby
+            and plannable(table, (*targets, where))
+        ):
             yield Ask(
                 subject,
                 Planned(table, targets, where),
@@ -82,7 +85,7 @@ def probe_keys(declared: BusinessKey) -> tuple[Key, ...]:
 
 def kept(table: Table, declared: BusinessKey, where: str | None) -> bool:
     """Whether a unique index certainly keeps these rows apart: over the key, or over a part of it."""
-    if infer(table, Upsert(table.schema, table.name, tuple(f"({text})" for text in declared.keys), where)).indexes:
+    if serving(table, declared.keys, where).indexes:
         return True
     return any(
         index.enforces
@@ -124,14 +127,16 @@ def judged(
         message += f" The unique index {ident(broken[0].name)} is invalid: it does not vouch for these rows."
     found = bool(answer is not None and answer.count)
     columns = columns_of(declared.keys)
-    whole = where is None and all(name in table.by_name for name in columns)
+    whole = columns if where is None and all(name in table.by_name for name in columns) else None
     texts = [text if is_column(table, text) else f"({text})" for text in declared.keys]
+    ended = end_others(catalog, table, texts, where, columns=columns) if found and where else None
+    cleared = make_unique(catalog, table, texts, where, duplicates=found, columns=whole, recommended=ended is None)
     finding = Finding(
         severity if found else Severity.WARNING,
         subject,
         title=title,
         message=message,
-        fixes=(make_unique(catalog, table, texts, where, duplicates=found, columns=columns if whole else None),),
+        fixes=(ended, cleared) if ended is not None else (cleared,),
     )
     tombstone = catalog.soft_deletes.get(table.oid)
     if found and tombstone is not None and where == tombstone.live:

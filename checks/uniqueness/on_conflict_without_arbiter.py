@@ -176,10 +176,25 @@ def fixes(catalog: Catalog, use: Use, table: Table, arbiter: Arbiter, *, duplica
             )
         )
     texts = use.upsert.targets
-    tombstone = catalog.soft_deletes.get(table.oid)
+    tombstone = catalog.soft_deletes.get(table.oid) if plain else None
+    if tombstone is not None and partial_index is None:
+        clause = f"ON CONFLICT ({', '.join(texts)}) WHERE {tombstone.live}"
+        made.append(
+            make_unique(
+                catalog,
+                table,
+                texts,
+                tombstone.live,
+                duplicates=duplicates,
+                columns=columns,
+                title=f"build a unique index over {shown(texts)} among live rows, and have the statement repeat its WHERE",
+                caveats=(f"Change {use.clause} {where} to {clause}: else it goes on failing.",),
+                recommended=not any(fix.recommended for fix in made),
+            )
+        )
     caveats = [f"{shown(texts)} is then unique for every writer, not for this statement only."]
-    if plain and tombstone is not None:
-        caveats.append(f"Deleted rows ({tombstone.deleted}) count too: a deleted row keeps its value.")
+    if tombstone is not None:
+        caveats.append(f"Deleted rows ({tombstone.deleted}) count too: their values cannot be used again.")
     made.append(
         make_unique(
             catalog,

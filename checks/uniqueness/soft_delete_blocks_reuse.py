@@ -121,8 +121,8 @@ def fixes(catalog: Catalog, table: Table, index: Index, tombstone: SoftDelete) -
         "Revive the deleted row instead of inserting a new one",
         (),
         caveats=(
-            f"A change of the application: an upsert on {names_of(index)} whose DO UPDATE also sets"
-            f" {ident(tombstone.column)} so that {tombstone.live}.",
+            f"A change of the application: an upsert on {names_of(index)} whose DO UPDATE also sets {ident(tombstone.column)},"
+            f" so that the row is live again ({tombstone.live}).",
             "The row keeps its key and all that references it, its history included.",
         ),
     )

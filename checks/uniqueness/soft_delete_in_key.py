@@ -9,7 +9,7 @@ far future; keys whose other columns a second unique index keeps apart among liv
 primary keys.
 
 Fix: a partial unique index over the other columns among live rows, built concurrently after the duplicates are cleared
-away, then drop the old key; or NULLS NOT DISTINCT, on 15 and later.
+away, then drop the old key; or NULLS NOT DISTINCT, on 15 and later, where no other column can be NULL.
 """
 
 from collections.abc import Iterator
@@ -114,17 +114,15 @@ def fixes(catalog: Catalog, table: Table, index: Index, tombstone: SoftDelete, *
     others = [
         term for key, term in zip(index.keys, key_terms(table, index), strict=True) if key.column != tombstone.column
     ]
-    texts = [
-        ident(k.column) if k.column is not None else f"({k.expression})"
-        for k in index.keys
-        if k.column != tombstone.column
-    ]
+    texts = other_keys(index, tombstone)
     cleared = dedupe(catalog, table, texts, both(index.predicate, tombstone.live)) if duplicates else None
     made = []
     resting = referencing(catalog, index)
     if not resting:
         made.append(replace_by_partial(catalog, table, index, others, tombstone.live, cleared))
-    if catalog.server.major >= 15 and table.kind != "p" and (not resting):
+    columns = [key.column for key in index.keys if key.column != tombstone.column]
+    filled = all(name is not None and not table.by_name[name].may_hold_null for name in columns)
+    if catalog.server.major >= 15 and table.kind != "p" and filled and not resting:
         name = free_name(catalog, table, index.name, "nulls")
         include = f" INCLUDE ({', '.join(map(ident, index.include))})" if index.include else ""
         build = ddl.unique_index(
@@ -140,7 +138,6 @@ def fixes(catalog: Catalog, table: Table, index: Index, tombstone: SoftDelete, *
                 f"the new index: {ddl.LOCK_CONCURRENTLY}; {ddl.LOCK_ALTER}" if after else ddl.LOCK_CONCURRENTLY,
                 (
                     *(cleared.caveats if cleared else ()),
-                    "NULL equals NULL in the other columns too: rows that are NULL there may become duplicates.",
                     "An ON CONFLICT over the same columns goes on working; ON CONFLICT ON CONSTRAINT needs the new name.",
                 ),
             )
@@ -149,6 +146,15 @@ def fixes(catalog: Catalog, table: Table, index: Index, tombstone: SoftDelete, *
         keys = listed([f"{ident(key.name)} of {child.sql}" for child, key in resting])
         made.append(add_beside(catalog, table, index, others, tombstone, cleared_keys=keys, duplicates=duplicates))
     return tuple(made)
+
+
+def other_keys(index: Index, tombstone: SoftDelete) -> list[str]:
+    """The keys but the mark, as SQL."""
+    return [
+        ident(key.column) if key.column is not None else f"({key.expression})"
+        for key in index.keys
+        if key.column != tombstone.column
+    ]
 
 
 def add_beside(
@@ -164,7 +170,8 @@ def add_beside(
     """A partial unique index beside the old key, which a foreign key needs."""
     name = free_name(catalog, table, index.name, "live")
     where = both(index.predicate, tombstone.live)
-    cleared = dedupe(catalog, table, others, where) if duplicates else None
+    texts = other_keys(index, tombstone)
+    cleared = dedupe(catalog, table, texts, where) if duplicates else None
     return Fix(
         f"Add a partial unique index over {shown(others)} among live rows",
         (*(cleared.sql if cleared else ()), ddl.unique_index(table, name, others, where)),

@@ -15,7 +15,8 @@ INSERT INTO app.vault VALUES (19, 9, 1, now());
 -- configured: conditions with an = of their own; quoted names, composite key; NULL holds for none; a row replaced by a newer one counts no more
 CREATE TABLE app."Left" (a int, "B c" int, status text, PRIMARY KEY (a, "B c"));
 CREATE TABLE app."Right" (x int, y int, "is on" boolean, deleted_at timestamptz);
-INSERT INTO app."Left" VALUES (1, 1, 'open'), (1, 2, NULL), (1, 3, 'shut'), (1, 4, 'open'), (1, 5, 'shut'), (1, 6, 'open');
+INSERT INTO app."Left" VALUES (1, 1, 'open'), (1, 2, NULL), (1, 3, 'shut'), (1, 4, 'open'), (1, 5, 'shut'), (1, 6, 'open'), (1, 7, NULL);
+INSERT INTO app."Right" VALUES (1, 7, true); -- finds: 1 row of app."Left" contradicts its row in app."Right": not (status = 'open') here, ("is on") there
 INSERT INTO app."Right" VALUES (1, 1, true), (1, 2, NULL), (1, 3, false), (1, 4, NULL), (1, 5, false); -- finds: 1 row of app."Left" contradicts its row in app."Right": (status = 'open') here, not ("is on") there
 INSERT INTO app."Right" VALUES (1, 5, true, now());
 -- config: [[companion]]
@@ -44,6 +45,12 @@ INSERT INTO app.plain_extra VALUES (1, now());
 -- many rows per row: no companion
 CREATE TABLE app.posts (id int PRIMARY KEY, user_id int REFERENCES app.users, deleted_at timestamptz);
 INSERT INTO app.posts VALUES (1, 1, NULL), (2, 10, now());
+-- rows that a trigger adds for each row, with a life of their own
+CREATE TABLE app.teams (id int PRIMARY KEY, deleted_at timestamptz);
+CREATE TABLE app.invitations (id serial PRIMARY KEY, team_id int REFERENCES app.teams, deleted_at timestamptz);
+CREATE FUNCTION app.invite() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO app.invitations (team_id) VALUES (NEW.id); RETURN NULL; END';
+CREATE TRIGGER invite AFTER INSERT ON app.teams FOR EACH ROW EXECUTE FUNCTION app.invite();
+INSERT INTO app.teams VALUES (1, NULL), (2, now());
 -- configured, agreeing, with several rows of which one is in force
 CREATE TABLE app.keys (id int PRIMARY KEY, revoked_at timestamptz);
 CREATE TABLE app.key_versions (id int PRIMARY KEY, key_id int REFERENCES app.keys, revoked_at timestamptz);

@@ -8,7 +8,7 @@ CREATE UNIQUE INDEX storage_kind ON vlt.storage (kind, vault_id) WHERE deleted_a
 CREATE UNIQUE INDEX storage_lower ON vlt.storage (lower(kind), id);
 CREATE TABLE vlt.later (a int UNIQUE DEFERRABLE, b int UNIQUE, CHECK (a > 0));
 
-CREATE FUNCTION vlt.put(int) RETURNS void LANGUAGE plpgsql AS $$ -- finds: vlt.put(integer) fails: no unique index of vlt.storage serves ON CONFLICT (credential_id); 5 rows of vlt.storage share 2 values
+CREATE FUNCTION vlt.put(int) RETURNS void LANGUAGE plpgsql AS $$ -- finds: vlt.put() fails: no unique index of vlt.storage serves ON CONFLICT (credential_id); 5 rows of vlt.storage share 2 values
 BEGIN
     INSERT INTO vlt.storage (credential_id, vault_id) VALUES ($1, 9) ON CONFLICT (vault_id) DO NOTHING;
     -- ON CONFLICT (nothing) DO NOTHING

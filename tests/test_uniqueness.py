@@ -1,0 +1,456 @@
+"""The uniqueness checks: their fixes work and can be taken back, what they say at each depth, with few privileges, of hostile names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from auditor.audit import Audit
+from auditor.catalog.model import Statement
+from auditor.check import Finding, Fix, Severity
+from auditor.text import qualified
+from tests.conftest import Make
+from tests.helpers import audit, login, titles
+
+CASES = sorted((Path(__file__).parent / "checks" / "uniqueness").glob("*.sql"))
+State = tuple[object, ...]
+
+
+def run(dsn: str, *statements: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement.encode())
+
+
+def state(dsn: str) -> State:
+    """Every index, constraint and row of the database."""
+    with psycopg.connect(dsn) as connection:
+        tables = connection.execute(
+            "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE relkind = 'r' AND n.nspname !~ '^(pg_|information_schema)' ORDER BY 1"
+        ).fetchall()
+        rows = [
+            (name, connection.execute(f"SELECT t::text FROM {name} AS t ORDER BY 1".encode()).fetchall())
+            for (name,) in tables
+        ]
+        indexes = connection.execute(
+            "SELECT pg_get_indexdef(indexrelid), indisvalid FROM pg_index WHERE indrelid > 16384 ORDER BY 1"
+        ).fetchall()
+        constraints = connection.execute(
+            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE oid > 16384 ORDER BY 1, 2"
+        ).fetchall()
+    return rows, indexes, constraints
+
+
+class Case:
+    """A case file, loaded."""
+
+    def __init__(self, path: Path, database: Make) -> None:
+        text = path.read_text(encoding="utf-8")
+        self.config = "\n".join(re.findall(r"^-- config: ?(.*)", text, re.MULTILINE))
+        handed = "\n".join(re.findall(r"^-- handed over: ?(.*)", text, re.MULTILINE))
+        self.statements = (Statement("queries.sql", 1, handed),) if handed else ()
+        self.check = f"uniqueness/{path.stem.split('.')[0].replace('_', '-')}"
+        self.dsn = database(text)
+
+    def audit(self, **options: object) -> Audit:
+        return audit(self.dsn, self.config, self.statements, select=["uniqueness"], **options)
+
+    def fingerprints(self) -> set[str]:
+        return {finding.fingerprint for finding in self.audit().findings}
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_every_fix_ends_its_finding_and_its_rollback_brings_it_back(path: Path, database: Make, version: int) -> None:
+    if version < int(path.stem.partition(".")[2] or 0):
+        pytest.skip("for later servers")
+    case = Case(path, database)
+    findings = case.audit().findings
+    before = {finding.fingerprint for finding in findings}
+    whole = state(case.dsn)
+    tried = 0
+    for finding in findings:
+        assert [fix.recommended for fix in finding.fixes].count(True) == 1, finding.title
+        assert finding.fixes[0].recommended
+        for fix in finding.fixes:
+            assert all(statement.endswith(";") and "\n" not in statement for statement in (*fix.sql, *fix.rollback))
+            assert fix.sql or fix.caveats
+            assert bool(fix.locks) == bool(fix.sql)
+            if fix.sql:
+                tried += 1
+                run(case.dsn, *fix.sql)
+                judge(case, finding, fix, before)
+                run(case.dsn, *fix.rollback)
+                assert state(case.dsn) == whole, (finding.title, fix.title)
+    assert case.fingerprints() == before
+    assert tried >= len(findings) // 2
+
+
+def judge(case: Case, finding: Finding, fix: Fix, before: set[str]) -> None:
+    """The finding is gone, and no other came; where the fix says that a statement has to change, its new form runs."""
+    clause = next((found[1] for c in fix.caveats if (found := re.search(r" to (ON CONFLICT .*): else", c))), None)
+    if clause is not None:
+        table = qualified(finding.related[0].schema, finding.related[0].table)
+        with psycopg.connect(case.dsn) as connection:
+            connection.execute(f"EXPLAIN INSERT INTO {table} DEFAULT VALUES {clause} DO NOTHING".encode())
+        return
+    after = {other.fingerprint: other for other in case.audit().findings}
+    if fix.title.startswith("Move the deleted rows"):  # which frees their values, and changes no key
+        assert after.pop(finding.fingerprint).severity is Severity.WARNING
+    assert finding.fingerprint not in after, fix.title
+    for new in (after[name].title for name in after.keys() - before):
+        reused = any(caveat.startswith("Deleted rows") for caveat in fix.caveats) and "deleted row" in new.lower()
+        relying = any(f"{word} relies on" in caveat for word in new.split() for caveat in fix.caveats)
+        assert reused or relying, (new, fix.title)
+
+
+# --- replacing a key -------------------------------------------------------------------------------------------------
+
+CONNECTIONS = """
+CREATE SCHEMA app;
+CREATE TABLE app.connections (id int PRIMARY KEY, org int, account text COLLATE "C", note text, deleted_at timestamptz);
+INSERT INTO app.connections VALUES (1, 1, 'a', NULL, now()), (2, 1, 'b', NULL, NULL);
+"""
+BLOCKS = ["uniqueness/soft-delete-blocks-reuse"]
+
+
+def recommended(result: Audit) -> Fix:
+    (finding,) = result.findings
+    return next(fix for fix in finding.fixes if fix.recommended)
+
+
+def test_a_constraint_is_dropped_as_a_constraint_and_an_index_as_an_index(database: Make) -> None:
+    dsn = database(CONNECTIONS, "ALTER TABLE app.connections ADD CONSTRAINT one UNIQUE (org, account)")
+    assert recommended(audit(dsn, select=BLOCKS)).sql == (
+        "CREATE UNIQUE INDEX CONCURRENTLY one_live ON app.connections (org, account) WHERE deleted_at IS NULL;",
+        "ALTER TABLE app.connections DROP CONSTRAINT one;",
+    )
+    dsn = database(CONNECTIONS, "CREATE UNIQUE INDEX one ON app.connections (org, account)")
+    assert recommended(audit(dsn, select=BLOCKS)).sql[1] == "DROP INDEX CONCURRENTLY app.one;"
+
+
+def test_after_the_fix_the_values_of_a_deleted_row_can_be_inserted_again(database: Make) -> None:
+    dsn = database(CONNECTIONS, "ALTER TABLE app.connections ADD CONSTRAINT one UNIQUE (org, account)")
+    again = "INSERT INTO app.connections VALUES (3, 1, 'a')"
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        run(dsn, again)
+    run(dsn, *recommended(audit(dsn, select=BLOCKS)).sql, again)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        run(dsn, "INSERT INTO app.connections VALUES (4, 1, 'a')")
+
+
+def test_collation_operator_class_and_included_columns_are_kept(database: Make, version: int) -> None:
+    nulls = " NULLS NOT DISTINCT" if version >= 15 else ""
+    index = (
+        'CREATE UNIQUE INDEX one ON app.connections (account text_pattern_ops, lower(note) COLLATE "POSIX", org)'
+        f" INCLUDE (id){nulls} WHERE (org > 0)"
+    )
+    dsn = database(CONNECTIONS, index)
+    whole = state(dsn)
+    fix = recommended(audit(dsn, select=BLOCKS))
+    run(dsn, *fix.sql)
+    with psycopg.connect(dsn) as connection:
+        (made,) = connection.execute("SELECT pg_get_indexdef('app.one_live'::regclass)").fetchall()
+    assert made[0] == (
+        "CREATE UNIQUE INDEX one_live ON app.connections USING btree (account text_pattern_ops,"
+        f' lower(note) COLLATE "POSIX", org) INCLUDE (id){nulls} WHERE ((org > 0) AND (deleted_at IS NULL))'
+    )
+    run(dsn, *fix.rollback)
+    assert state(dsn) == whole
+
+
+def test_upserts_that_rely_on_the_old_key_are_named_and_told_what_to_say(database: Make) -> None:
+    dsn = database(
+        CONNECTIONS,
+        "ALTER TABLE app.connections ADD CONSTRAINT one UNIQUE (org, account)",
+        "CREATE FUNCTION app.put() RETURNS void LANGUAGE sql AS 'INSERT INTO app.connections (org, account) VALUES (1, $$a$$)"
+        " ON CONFLICT (account, org) DO UPDATE SET note = NULL'",
+        "CREATE FUNCTION app.named() RETURNS void LANGUAGE sql AS 'INSERT INTO app.connections (org) VALUES (1)"
+        " ON CONFLICT ON CONSTRAINT one DO NOTHING'",
+        "CREATE FUNCTION app.careful() RETURNS void LANGUAGE sql AS 'INSERT INTO app.connections (org) VALUES (1)"
+        " ON CONFLICT (org, account) WHERE deleted_at IS NULL DO NOTHING'",
+        "CREATE FUNCTION app.whatever() RETURNS void LANGUAGE sql AS 'INSERT INTO app.connections (org) VALUES (1)"
+        " ON CONFLICT DO NOTHING'",
+    )
+    result = audit(dsn, select=BLOCKS)
+    said = " ".join(recommended(result).caveats)
+    assert (
+        "app.put() relies on this constraint with ON CONFLICT (account, org) (line 1 of its body): change it to" in said
+    )
+    assert "to ON CONFLICT (org, account) WHERE deleted_at IS NULL after" in said
+    assert "app.named() relies" in said
+    assert "careful" not in said
+    assert "whatever" not in said
+    assert "app.put() upserts on this key: it changes the deleted row" in result.findings[0].message
+    run(dsn, *recommended(result).sql)
+    with psycopg.connect(dsn) as connection, pytest.raises(psycopg.errors.InvalidColumnReference):
+        connection.execute("SELECT app.put()")
+
+
+def test_a_foreign_key_that_rests_on_the_key_rules_the_partial_index_out(database: Make) -> None:
+    dsn = database(
+        CONNECTIONS,
+        "ALTER TABLE app.connections ADD CONSTRAINT one UNIQUE (org, account)",
+        "CREATE TABLE app.uses (org int, account text, CONSTRAINT uses_fk FOREIGN KEY (org, account)"
+        " REFERENCES app.connections (org, account))",
+    )
+    with psycopg.connect(dsn) as connection, pytest.raises(psycopg.errors.DependentObjectsStillExist):
+        connection.execute("ALTER TABLE app.connections DROP CONSTRAINT one")
+    (finding,) = audit(dsn, select=BLOCKS).findings
+    assert "uses_fk of app.uses rests on this constraint" in finding.fixes[0].caveats[0]
+    assert not any("DROP" in sql for fix in finding.fixes for sql in fix.sql)
+
+
+def test_partitioned_tables_get_what_they_can_have(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE p (site int, name text, deleted_at timestamptz, CONSTRAINT one UNIQUE (site, name)) PARTITION BY LIST (name);"
+        "CREATE TABLE p_a PARTITION OF p FOR VALUES IN ('a'); CREATE TABLE p_b PARTITION OF p FOR VALUES IN ('b');"
+        "ALTER TABLE p ADD COLUMN ref text; INSERT INTO p VALUES (1, 'a', now())"
+    )
+    whole = state(dsn)
+    result = audit(dsn, select=["uniqueness"])
+    assert titles(result) == [
+        "1 deleted row of public.p holds its (site, name): the same values cannot be inserted again"
+    ]
+    fix = recommended(result)
+    run(dsn, *fix.sql)
+    assert titles(audit(dsn, select=["uniqueness"])) == []
+    run(dsn, *fix.rollback)
+    assert state(dsn)[0] == whole[0]
+    assert titles(audit(dsn, select=["uniqueness"])) == titles(result)
+
+
+# --- duplicates ------------------------------------------------------------------------------------------------------
+
+
+def test_of_duplicates_the_referenced_row_stays_else_the_latest_else_the_highest_key(database: Make) -> None:
+    dsn = database(
+        """CREATE TABLE people (id int PRIMARY KEY, email text, updated_at timestamptz);
+        CREATE TABLE posts (id int PRIMARY KEY, author int REFERENCES people);
+        INSERT INTO people VALUES (1, 'a', '2024-01-01'), (2, 'a', '2024-02-01'), (3, 'b', '2024-02-01'), (4, 'b', '2024-01-01'),
+            (5, 'c', '2024-01-01'), (6, 'c', '2024-01-01'), (7, 'd', NULL), (8, 'd', '2024-01-01'), (9, NULL, NULL), (10, NULL, NULL);
+        INSERT INTO posts VALUES (1, 1)"""
+    )
+    run(dsn, *recommended(audit(dsn, '[[unique]]\ntable = "people"\ncolumns = ["email"]', select=["uniqueness"])).sql)
+    with psycopg.connect(dsn) as connection:
+        left = [row[0] for row in connection.execute("SELECT id FROM people ORDER BY id").fetchall()]
+    assert left == [1, 3, 6, 8, 9, 10]
+
+
+def test_where_rows_can_end_they_are_ended_and_not_deleted(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE keys (id int PRIMARY KEY, project int, network text, is_active boolean NOT NULL DEFAULT true, revoked_at timestamptz);"
+        "INSERT INTO keys VALUES (1, 1, NULL), (2, 1, 'default'), (3, 2, NULL)"
+    )
+    config = (
+        '[[unique]]\ntable = "keys"\ncolumns = ["project", "coalesce(network, \'default\')"]\n'
+        'where = "is_active AND revoked_at IS NULL"'
+    )
+    (finding,) = audit(dsn, config, select=["uniqueness"]).findings
+    assert [fix.title for fix in finding.fixes] == [
+        "End the others (is_active = FALSE), and build a unique index over (project, (coalesce(network, 'default')))",
+        "Clear the duplicates away, keeping a copy, and build a unique index over (project, (coalesce(network, 'default')))",
+    ]
+    run(dsn, *finding.fixes[0].sql)
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT id, is_active FROM keys ORDER BY id").fetchall() == [(1, False), (2, True), (3, True)]  # fmt: skip
+
+
+def test_the_rows_in_the_way_are_those_the_index_build_fails_over(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE keys (id int PRIMARY KEY, project int, network text, revoked_at timestamptz);"
+        "INSERT INTO keys SELECT n, n % 7, CASE WHEN n % 3 = 0 THEN 'default' WHEN n % 5 = 0 THEN 'x' END,"
+        " CASE WHEN n % 4 > 0 THEN now() END FROM generate_series(1, 60) AS n"
+    )
+    config = '[[unique]]\ntable = "keys"\ncolumns = ["project", "coalesce(network, \'default\')"]\nwhere = "revoked_at IS NULL"'
+    index = "CREATE UNIQUE INDEX one ON keys (project, coalesce(network, 'default')) WHERE revoked_at IS NULL"
+    (finding,) = audit(dsn, config, select=["uniqueness"]).findings
+    assert finding.evidence is not None
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        run(dsn, index)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        deleted = connection.execute(f"DELETE FROM keys WHERE {finding.evidence.where}".encode()).rowcount
+        assert deleted == finding.evidence.violations
+        connection.execute(index.encode())
+    assert titles(audit(dsn, config, select=["uniqueness"])) == []
+
+
+def test_one_defect_is_reported_once(database: Make) -> None:
+    dsn = database(
+        """CREATE TABLE users (id int PRIMARY KEY);
+        CREATE TABLE user_settings (id int PRIMARY KEY, user_id int REFERENCES users);
+        CREATE FUNCTION put() RETURNS void LANGUAGE sql AS 'INSERT INTO user_settings VALUES (1, 1) ON CONFLICT (user_id) DO NOTHING';
+        CREATE TABLE people (id int PRIMARY KEY, email text, deleted_at timestamptz, UNIQUE (email, deleted_at));
+        INSERT INTO people VALUES (1, 'a'), (2, 'a')"""
+    )
+    result = audit(dsn, '[[unique]]\ntable = "people"\ncolumns = ["email"]', select=["uniqueness"])
+    assert {finding.check for finding in result.findings} == {
+        "uniqueness/on-conflict-without-arbiter",
+        "uniqueness/soft-delete-in-key",
+    }
+    (alone,) = audit(dsn, select=["uniqueness/one-to-one-not-unique"]).findings
+    assert alone.severity == "error"
+
+
+# --- depths, privileges, other people's code ---------------------------------------------------------------------------
+
+
+def test_what_the_catalog_tells_needs_no_rows(database: Make) -> None:
+    case = Case(Path(__file__).parent / "checks" / "uniqueness" / "on_conflict_without_arbiter.sql", database)
+    shallow = case.audit(depth="catalog")
+    assert {f.fingerprint for f in shallow.findings if f.check == case.check} == {
+        f.fingerprint for f in case.audit().findings if f.check == case.check
+    }
+    assert shallow.summary.rows_examined == 0
+    assert all(f.evidence is None or f.evidence.violations is None for f in shallow.findings)
+
+
+def test_a_role_without_select_is_told_what_the_catalog_tells(database: Make) -> None:
+    dsn = database(
+        CONNECTIONS,
+        "ALTER TABLE app.connections ADD CONSTRAINT one UNIQUE (org, account)",
+        "CREATE FUNCTION app.put() RETURNS void LANGUAGE sql AS 'INSERT INTO app.connections (org) VALUES (1) ON CONFLICT (org) DO NOTHING'",
+    )
+    result = audit(login(dsn, "GRANT USAGE ON SCHEMA app TO {role}"), select=["uniqueness"])
+    assert titles(result) == [
+        "Deleted rows of app.connections will hold their (org, account): the same values could not be inserted again",
+        "app.put() fails: no unique index of app.connections serves ON CONFLICT (org)",
+    ]
+    assert {entry.reason for entry in result.coverage if entry.outcome == "not_checked"} == {"permission"}
+
+
+@pytest.mark.parametrize(
+    ("target", "predicate"),
+    [
+        ("(public.spy(note))", ""),
+        ("org", "WHERE public.spy(note) = 'x'"),
+        ("org", "WHERE pg_read_file('/etc/passwd') = note"),
+        ("org", "WHERE note OPERATOR(pg_catalog.=) pg_sleep(60)::text"),
+        ("org", "WHERE EXISTS (SELECT 1)"),
+    ],
+)
+def test_code_that_a_function_names_is_not_run(target: str, predicate: str, database: Make) -> None:
+    dsn = database(
+        CONNECTIONS,
+        "CREATE FUNCTION spy(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION USING ERRCODE = ''XX123''; END'",
+        "CREATE UNIQUE INDEX one ON app.connections (lower(note))",
+        f"CREATE FUNCTION app.put() RETURNS void LANGUAGE plpgsql AS $$BEGIN INSERT INTO app.connections (org) VALUES (1)"
+        f" ON CONFLICT ({target}) {predicate} DO NOTHING; END$$",
+    )
+    result = audit(dsn, select=["uniqueness/on-conflict-without-arbiter"])
+    assert all(f.evidence is None or f.evidence.violations is None for f in result.findings)
+    assert len(result.findings) + result.summary.not_checked == 1
+    assert result.summary.rows_examined == 0
+
+
+def test_functions_of_the_tables_own_indexes_are_recognised(database: Make) -> None:
+    dsn = database(
+        CONNECTIONS,
+        "CREATE FUNCTION app.norm(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT lower($1)'",
+        "CREATE UNIQUE INDEX one ON app.connections (app.norm(account))",
+        "CREATE FUNCTION app.put() RETURNS void LANGUAGE sql SET search_path = app AS"
+        " 'INSERT INTO connections (org) VALUES (1) ON CONFLICT (norm(account)) DO NOTHING'",
+        "CREATE FUNCTION app.other() RETURNS void LANGUAGE sql SET search_path = app AS"
+        " 'INSERT INTO connections (org) VALUES (1) ON CONFLICT (norm(note)) DO NOTHING'",
+    )
+    result = audit(dsn, select=["uniqueness/on-conflict-without-arbiter"])
+    assert titles(result) == [
+        "app.other() fails: no unique index of app.connections serves ON CONFLICT (norm(note))",
+    ]
+    assert result.summary.not_checked == 0
+
+
+# --- which table is meant, what cannot be judged ------------------------------------------------------------------------
+
+
+def coverage(result: Audit) -> list[tuple[str, str]]:
+    return sorted(
+        (entry.object.name, entry.outcome) for entry in result.coverage if entry.check.endswith("without-arbiter")
+    )
+
+
+def test_names_mean_what_they_mean_in_the_function(database: Make) -> None:
+    dsn = database(
+        "CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE a.t (k int UNIQUE, x int); CREATE TABLE b.t (x int UNIQUE, k int);"
+        "CREATE TABLE only_one (x int UNIQUE); ALTER TABLE only_one SET SCHEMA b; CREATE VIEW v AS SELECT * FROM a.t;"
+        + "".join(
+            f"CREATE FUNCTION {name} RETURNS void LANGUAGE plpgsql {path} AS $$BEGIN INSERT INTO {table} VALUES (1)"
+            f" ON CONFLICT (x) DO NOTHING; END$$;"
+            for name, path, table in [
+                ("a.own_schema()", "", "t"),
+                ("a.own_path()", "SET search_path = b, a", "t"),
+                ("a.empty_path()", "SET search_path = ''", "t"),
+                ("a.quoted_path()", 'SET search_path = "$user", "b"', "t"),
+                ("a.qualified()", "", "B.T"),
+                ("single()", "", "only_one"),
+                ("two_of_them()", "", "t"),
+                ("view()", "", "v"),
+                ("nowhere()", "", "nothing"),
+            ]
+        )
+    )
+    result = audit(dsn, select=["uniqueness/on-conflict-without-arbiter"])
+    assert coverage(result) == [
+        ("empty_path()", "not_checked"),
+        ("nowhere()", "not_checked"),
+        ("own_path()", "passed"),
+        ("own_schema()", "failed"),
+        ("qualified()", "passed"),
+        ("quoted_path()", "passed"),
+        ("single()", "passed"),
+        ("two_of_them()", "not_checked"),
+        ("view()", "not_checked"),
+    ]
+    assert result.run.status == "incomplete"
+
+
+def test_what_is_put_together_at_run_time_is_not_checked_and_said(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE t (x int); CREATE FUNCTION f(n text) RETURNS void LANGUAGE plpgsql AS $$BEGIN\n"
+        "EXECUTE format('INSERT INTO %I VALUES (1) ON CONFLICT (x) DO NOTHING', n); END$$"
+    )
+    result = audit(dsn, select=["uniqueness/on-conflict-without-arbiter"])
+    assert [(e.outcome, e.reason, e.detail) for e in result.coverage] == [
+        ("not_checked", "unsupported", "ON CONFLICT in line 2 of its body: it is put together at run time")
+    ]
+
+
+def test_the_finding_of_a_file_names_the_line_and_its_fingerprint_does_not(database: Make) -> None:
+    dsn = database("CREATE TABLE t (x int)")
+    text = "INSERT INTO t VALUES (1) ON CONFLICT (x) DO NOTHING;"
+
+    def finding(prefix: str) -> Finding:
+        statements = (Statement("/somewhere/app/queries.sql", 1, prefix + text),)
+        return audit(dsn, "", statements, select=["uniqueness/on-conflict-without-arbiter"]).findings[0]
+
+    assert finding("").fingerprint == finding("\n\n").fingerprint
+    assert "Line 3 of queries.sql" in finding("\n\n").message
+    assert finding("").object.name == "queries.sql"
+
+
+def test_hostile_names_pass_through(database: Make) -> None:
+    name = 'a"b%s\n\x1b[31m<script>\u202e\u00e4' + "\u00fc" * 10
+    quoted = '"' + name.replace('"', '""') + '"'
+    key = quoted[:-1] + 'k"'
+    dsn = database(
+        f"CREATE SCHEMA {quoted}; CREATE TABLE {quoted}.{quoted} ({quoted} text, deleted_at timestamptz, CONSTRAINT {key} UNIQUE ({quoted}));"
+        f"INSERT INTO {quoted}.{quoted} VALUES ('x', now()), ('y', NULL);"
+        f"CREATE FUNCTION {quoted}.{quoted}() RETURNS void LANGUAGE plpgsql AS $$BEGIN INSERT INTO {quoted}.{quoted} VALUES (1)"
+        f" ON CONFLICT ({quoted}) WHERE {quoted} = 'x' DO UPDATE SET {quoted} = 'x';"
+        f" INSERT INTO {quoted} VALUES (1) ON CONFLICT ({quoted}, deleted_at) WHERE {quoted} <> 'x' DO NOTHING; END$$;"
+    )
+    result = audit(dsn, select=["uniqueness"])
+    assert sorted(finding.check for finding in result.findings) == [
+        "uniqueness/on-conflict-without-arbiter",
+        "uniqueness/soft-delete-blocks-reuse",
+    ]
+    assert result.summary.not_checked == 0
+    whole = state(dsn)
+    for finding in result.findings:
+        fix = next(fix for fix in finding.fixes if fix.recommended)
+        run(dsn, *fix.sql)
+        run(dsn, *fix.rollback)
+        assert state(dsn) == whole
