@@ -444,7 +444,7 @@ def _notes(catalog: Catalog) -> tuple[str, ...]:
     ]
     if hidden:
         notes.append(
-            f"information_schema shows this login only {', '.join(hidden)};"
+            f"this login is shown only {', '.join(hidden)} by information_schema;"
             " the audit judges by pg_constraint, which hides nothing"
         )
     if catalog.server.dangerous:
