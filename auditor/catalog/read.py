@@ -217,6 +217,7 @@ def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
                 _constraint(check, {}) for row in chain for check in checks[row["oid"]] if check["type"] == "c"
             ),
             element=chain[-1]["element"],
+            demanding=tuple(row["oid"] for row in demanding),
         )
 
     return {oid: resolved(oid) for oid in by_oid}
