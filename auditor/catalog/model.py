@@ -52,6 +52,7 @@ class Type:
     default: str | None
     checks: tuple[Constraint, ...] = ()
     element: int = 0  # of an array, or a domain over one: the oid of its elements' type
+    collatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Column:
     null_fraction: float | None
     readable: bool
     comment: str | None
+    collatable: bool = False
 
     @property
     def takes_null(self) -> bool:
@@ -142,6 +144,7 @@ class ForeignKey:
     match: str  # s simple, f full
     delete_set_columns: tuple[str, ...]  # pg_constraint.confdelsetcols; empty: all
     operators: tuple[tuple[str, str], ...]  # conpfeqop, as schema and name
+    casts: tuple[tuple[str | None, str | None], ...]  # as what they compare the referenced and the referencing column
     validated: bool
     enforced: bool
     deferrable: bool

@@ -43,6 +43,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
             table,
             key.columns,
             operators=key.operators,
+            casts=key.casts,
             reverse=True,
             other_row=table is parent,
         )
