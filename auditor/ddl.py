@@ -94,8 +94,8 @@ def add_foreign_key(
     """ADD CONSTRAINT of this foreign key, as it is but for what is given; its deferrability is kept."""
     delete_action, update_action = on_delete or key.on_delete, on_update or key.on_update
     parts = [
-        f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(key.name)} FOREIGN KEY ({idents(key.columns)})",
-        f"REFERENCES {referenced.sql} ({idents(key.referenced_columns)})",
+        f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(key.name)} FOREIGN KEY ({key_columns(key, key.columns)})",
+        f"REFERENCES {referenced.sql} ({key_columns(key, key.referenced_columns)})",
     ]
     if key.match == "f":
         parts.append("MATCH FULL")
@@ -111,6 +111,11 @@ def add_foreign_key(
     elif not_valid and may_be_not_valid(table, key):
         parts.append("NOT VALID")
     return " ".join(parts) + ";"
+
+
+def key_columns(key: ForeignKey, names: tuple[str, ...]) -> str:
+    """The columns of one side, as the definition of the key names them."""
+    return idents(names) if not key.period else f"{idents(names[:-1])}, PERIOD {ident(names[-1])}"
 
 
 def may_be_not_valid(table: Table, key: ForeignKey | None = None) -> bool:

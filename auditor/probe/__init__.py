@@ -23,7 +23,8 @@ class Relation:
 
     `operators` compare referenced with referencing columns, in that order, as pg_constraint.conpfeqop does; empty: the
     equality of a unique index over the referenced columns, or `=`; `casts` are the types they take the two as, where those
-    are not their own. `only` leaves inheritance children of `referenced`
+    are not their own. In a `period` relation the last column is a range that the referenced ones must cover together,
+    and its operator says which of them are looked at. `only` leaves inheritance children of `referenced`
     out, as foreign keys do. `match` is s (simple: a NULL excuses the row) or f (full: only all NULLs do). `reverse` asks
     from the referenced side of a foreign key: its collation is then that of `table`. `other_row` does not take a row as
     its own partner. `unless` is for Pairs: a matching row for which it holds excuses the row of `table`. `beyond` are the
@@ -36,6 +37,7 @@ class Relation:
     referenced_columns: tuple[str, ...]
     operators: tuple[Operator, ...] = ()
     casts: tuple[tuple[str | None, str | None], ...] = ()
+    period: bool = False
     match: str = "s"
     where: str | None = None
     referenced_where: str | None = None
@@ -55,6 +57,7 @@ class Relation:
             key.referenced_columns,
             operators=key.operators,
             casts=key.casts,
+            period=key.period,
             match=key.match,
         )
 
@@ -112,6 +115,12 @@ class Relation:
             sign = operator if schema == "pg_catalog" else f"OPERATOR({ident(schema)}.{operator})"
             conditions.append(f"{left} {sign} {right}")
         return conditions
+
+    def covered(self, own: str, other: str) -> str:
+        """The condition, in SQL, over all rows called `other` that match, under which they cover the period of the row
+        called `own`. No row covers an empty range (source: ri_triggers.c, RI_FKey_check)."""
+        mine, theirs = self.columns[-1], self.referenced_columns[-1]
+        return f"{ident(own)}.{ident(mine)} <@ pg_catalog.range_agg({ident(other)}.{ident(theirs)})"
 
     def points(self, own: str) -> str:
         """The condition, in SQL, under which the row called `own` points somewhere: MATCH SIMPLE asks for all columns,

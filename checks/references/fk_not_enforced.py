@@ -38,10 +38,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
             yield NotChecked(subject, "lock", f"a validation of {ident(key.name)} seems to be in progress")
         else:
             judge = partial(judged, catalog=catalog, subject=subject, table=table, key=key, parent=parent)
-            if key.period:  # range coverage, which no question asks
-                yield judge(None)
-            else:
-                yield Ask(subject, Unmatched.of_key(table, key, parent), judge, unread=judge(None))
+            yield Ask(subject, Unmatched.of_key(table, key, parent), judge, unread=judge(None))
 
 
 def being_validated(catalog: Catalog, table: Table, key: ForeignKey) -> bool:
@@ -69,10 +66,11 @@ def judged(
         )
         if broken:
             title += f", and {plural(broken, 'row')} {'breaks' if broken == 1 else 'break'} it"
-            sentences.append(
-                f"{broken:,} of {plural(answer.examined, 'row')} {'points' if broken == 1 else 'point'} to rows of"
-                f" {parent.sql} that do not exist."
-            )
+            if key.period:
+                does = f"{'is' if broken == 1 else 'are'} not covered by rows of {parent.sql}"
+            else:
+                does = f"{'points' if broken == 1 else 'point'} to rows of {parent.sql} that do not exist"
+            sentences.append(f"{broken:,} of {plural(answer.examined, 'row')} {does}.")
         else:
             sentences.append(f"No row breaks it today ({plural(answer.examined, 'row')} read).")
     return Finding(
@@ -132,17 +130,16 @@ def fixes(answer: Answer | None, catalog: Catalog, table: Table, key: ForeignKey
         alter = f"ALTER TABLE {table.sql} ALTER CONSTRAINT {ident(key.name)}"
         locks = "ACCESS EXCLUSIVE on the table while all its rows are read"
         enforce = Fix("Enforce the key", (f"{alter} ENFORCED;",), (f"{alter} NOT ENFORCED;",), locks, unread)
-        made = [] if key.period else [anew(table, key, parent, as_it_was, unread)]
-        return recommended(*made, enforce)
+        return recommended(anew(table, key, parent, as_it_was, unread), enforce)
     if not key.fires:
         back = enabled(catalog, table, key, answer)
-        made = [] if key.period else [anew(table, key, parent, (), unread)]
-        return recommended(*made, back) if answer is None else recommended(back, *made)
+        made = anew(table, key, parent, (), unread)
+        return recommended(made, back) if answer is None else recommended(back, made)
     return recommended(
         Fix(
             "Validate the key",
             (ddl.validate(table, key.name),),
-            () if key.period else as_it_was,
+            as_it_was,
             ddl.LOCK_VALIDATE,
             unread,
         )
