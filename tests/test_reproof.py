@@ -533,7 +533,12 @@ class Script:
         if made.state == "not enforced":
             return [*found, *load, f"{add} NOT ENFORCED"]
         if made.state == "disabled":
-            return [*found, add, f"{self.alter} DISABLE TRIGGER ALL", *load, f"{self.alter} ENABLE TRIGGER ALL"]
+            # It reaches the partitions from 15 on.
+            parts = {"nested": 3, "partitioned": 2, "attached": 2}.get(made.referencing.layout, 0)
+            table = made.tables[0 if made.itself else 1]
+            tables = [self.referencing, *(self.name(f"{table}_{number + 1}") for number in range(parts))]
+            off, on = ([f"ALTER TABLE {name} {verb} TRIGGER ALL" for name in tables] for verb in ("DISABLE", "ENABLE"))
+            return [*found, add, *off, *load, *on]
         return [*found, add, "SET session_replication_role = replica", *load, "RESET session_replication_role"]
 
     def proof(self, version: int) -> list[str]:
