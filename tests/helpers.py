@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from auditor.audit import Audit, Auditor
+from auditor.audit import Audit, Auditor, to_json
 from auditor.catalog.model import Statement
 from auditor.config import Settings
 from auditor.connection import Target
@@ -30,6 +31,18 @@ def audit(dsn: str, config: str = "", statements: tuple[Statement, ...] = (), **
 def titles(result: Audit) -> list[str]:
     """The titles of all findings, sorted."""
     return sorted(finding.title for finding in result.findings)
+
+
+def content(result: Audit) -> str:
+    """All that a report says about the database, without when it was read."""
+    data = to_json(result)
+
+    def timeless(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "snapshot")}
+        return [timeless(v) for v in value] if isinstance(value, list | tuple) else value
+
+    return json.dumps(timeless({name: data[name] for name in ("summary", "findings", "coverage")}), indent=1)
 
 
 _logins = itertools.count(1)
