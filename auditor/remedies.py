@@ -27,7 +27,7 @@ def enforcing_locks(table: Table, key: ForeignKey) -> str:
         return ""
     if key.enforced and key.fires:
         return f"VALIDATE: {ddl.LOCK_VALIDATE}"
-    if not ddl.may_be_not_valid(table, key):
+    if not ddl.checked_later(table, key):
         return f"the new key: {ddl.LOCK_SWAP_WHOLE}"
     return f"the new key: {ddl.LOCK_SWAP_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}"
 

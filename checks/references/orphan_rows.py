@@ -5,7 +5,8 @@ validated. PostgreSQL lets them in under a foreign key that is NOT VALID or NOT 
 (ALTER TABLE ... DISABLE TRIGGER, session_replication_role = replica), and when a trigger cancels a cascade: a foreign
 key that says "validated" may still have orphans. At the default depth the foreign keys that are not enforced and the
 references of the configuration are read; at depth full, every foreign key. A PERIOD foreign key (18 and later) asks for
-more: the periods of the parents that match, taken together, must cover the period of the row.
+more: the periods of the parents that match, taken together, must cover the period of the row. VALIDATE CONSTRAINT and
+ENFORCED let such a row in as soon as one parent overlaps (seen on 18.4).
 
 Not flagged: rows whose reference is NULL, as MATCH SIMPLE or MATCH FULL excuse it; partitions on their own (their rows
 are counted with the partitioned table); a row of an inheritance child of the referenced table is no parent, as for
@@ -80,7 +81,8 @@ def why(key: ForeignKey | None) -> str:
         return "Triggers of the foreign key are disabled: it checks in part, or not at all."
     if not key.validated:
         return "The foreign key is NOT VALID: rows that were there before it were never checked."
+    overlap = "VALIDATE or ENFORCED took a parent that overlaps for one that covers, or " if key.period else ""
     return (
-        "The server calls the foreign key valid, but it was bypassed"
+        f"The server calls the foreign key valid, but {overlap}it was bypassed"
         " (disabled triggers, the replica role, or a cascade that a trigger cancelled)."
     )
