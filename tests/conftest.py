@@ -28,6 +28,14 @@ def pytest_report_header() -> str:
     return f"auditor: {Path(auditor.__file__).parent}, PostgreSQL: {f'container {MAJOR}' if MAJOR else 'embedded 18'}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have to say about themselves, as the property `summary`: under xdist their output is not shown."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "summary":
+                terminalreporter.write_line(str(value))
+
+
 def pytest_configure() -> None:
     """With AUDITOR_TEST_INSTALLED, refuses to test anything but the package installed in this interpreter."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # no server stays behind a run that is told to end
