@@ -9,7 +9,7 @@ from auditor import ddl
 from auditor.catalog.infer import columns_in, enforces_one, states, unwrapped
 from auditor.catalog.model import Catalog, Column, Companion, ForeignKey, Function, Table, Trigger
 from auditor.check import Fix
-from auditor.text import cut, ident, idents, one_line, plural, qualified
+from auditor.text import cut, fold, ident, idents, one_line, plural, qualified
 
 LOCK_TRIGGER = (
     "SHARE ROW EXCLUSIVE on the table, for a moment: it waits for running writes (ALTER TABLE, CREATE TRIGGER)"
@@ -139,7 +139,7 @@ def _assignment(table: Table, test: str, *, holds: bool, when: str) -> tuple[str
     if parsed is None:
         return None
     written = parsed["column"]
-    name = written[1:-1].replace('""', '"') if written.startswith('"') else written.lower()
+    name = written[1:-1].replace('""', '"') if written.startswith('"') else fold(written)
     column = table.by_name.get(name)
     if column is None or column.generated or column.identity:
         return None

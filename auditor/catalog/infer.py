@@ -27,7 +27,7 @@ from auditor.catalog.model import (
     Trigger,
 )
 from auditor.errors import ConfigError, nearest
-from auditor.text import ident, idents, literal
+from auditor.text import fold, ident, idents, literal
 
 if TYPE_CHECKING:
     from auditor.config import Settings
@@ -102,7 +102,7 @@ def grace_passed(companion: Companion) -> str | None:
 
 
 def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
+    return name[1:-1].replace('""', '"') if name.startswith('"') else fold(name)
 
 
 def _table(catalog: Catalog, schema: str | None, name: str, place: str) -> Table:

@@ -29,6 +29,7 @@ from auditor.catalog.model import (
     Trigger,
     Type,
 )
+from auditor.text import fold
 
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
@@ -391,7 +392,7 @@ def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
         if names is None or known is None:
             found[table] = None
         elif names:
-            found[table] = known | {n[1:-1].replace('""', '"') if n.startswith('"') else n.lower() for n in names}
+            found[table] = known | {n[1:-1].replace('""', '"') if n.startswith('"') else fold(n) for n in names}
     return found
 
 
