@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from auditor.catalog.model import ForeignKey, Index, Table
 from auditor.text import cut, ident, idents, one_line, qualified
@@ -42,9 +42,17 @@ def set_null(table: Table, columns: Iterable[str], where: str) -> str:
     return f"UPDATE {target(table)} SET {', '.join(f'{ident(c)} = NULL' for c in columns)} WHERE {where};"
 
 
-def keep_rows(table: Table, where: str, copy: str) -> str:
-    """A copy of the rows a predicate finds, taken before they are changed."""
-    return f"CREATE TABLE {qualified(table.schema, copy)} AS SELECT * FROM {target(table)} WHERE {where};"
+def keep_rows(table: Table, where: str, copy: str, types: Mapping[str, str] | None = None) -> str:
+    """A copy of the rows a predicate finds, taken before they are changed; `types` are columns it keeps as another type."""
+    names = (ident(c.name) for c in table.columns)
+    columns = (
+        ", ".join(
+            f"{n}::{types[c.name]} AS {n}" if c.name in types else n for c, n in zip(table.columns, names, strict=True)
+        )
+        if types
+        else "*"
+    )
+    return f"CREATE TABLE {qualified(table.schema, copy)} AS SELECT {columns} FROM {target(table)} WHERE {where};"
 
 
 def restore_rows(table: Table, copy: str) -> str:

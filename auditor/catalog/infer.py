@@ -738,5 +738,6 @@ def _upserts(catalog: Catalog) -> Upserts:
     for use in uses(catalog):
         columns = frozenset(columns_of(use.upsert.targets))
         if use.table is not None and columns and columns <= use.table.by_name.keys():
-            found[use.table.oid].setdefault(columns, use.said)
+            place = use.said if use.function is not None else f"{use.said}:{use.upsert.line}"
+            found[use.table.oid].setdefault(columns, place)
     return found
