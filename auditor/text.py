@@ -239,6 +239,18 @@ def fold(name: str) -> str:
     return name.translate(_UPPER)
 
 
+_ESCAPED = re.compile(r"\\(?:(\\)|\+(0[0-9A-Fa-f]{5}|10[0-9A-Fa-f]{4})|([0-9A-Fa-f]{4}))")
+
+
+def unquoted(name: str) -> str:
+    """The name that an SQL identifier stands for: what `ident` wrote, or a user; without quotes it is folded."""
+    if not name.endswith('"'):
+        return fold(name)
+    start, _, inner = name[:-1].partition('"')
+    inner = inner.replace('""', '"')
+    return _ESCAPED.sub(lambda found: found[1] or chr(int(found[2] or found[3], 16)), inner) if start else inner
+
+
 def literal(text: str) -> str:
     """`text` as an SQL string literal, independent of standard_conforming_strings."""
     doubled = text.replace("'", "''")

@@ -29,7 +29,7 @@ from auditor.catalog.model import (
     Trigger,
     Type,
 )
-from auditor.text import fold
+from auditor.text import unquoted
 
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
@@ -392,7 +392,7 @@ def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
         if names is None or known is None:
             found[table] = None
         elif names:
-            found[table] = known | {n[1:-1].replace('""', '"') if n.startswith('"') else fold(n) for n in names}
+            found[table] = known | {unquoted(name) for name in names}
     return found
 
 
