@@ -192,17 +192,11 @@ class Index:
     live: bool
     nulls_not_distinct: bool
     keys: tuple[IndexKey, ...]
+    columns: tuple[str, ...] | None  # of its keys; None when one of them is an expression
     include: tuple[str, ...]
     predicate: str | None
     constraint: int
     parent: int
-    definition: str
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        """Its key columns, or None when one of its keys is an expression."""
-        names = tuple(key.column for key in self.keys if key.column is not None)
-        return names if len(names) == len(self.keys) else None
 
     @property
     def enforces(self) -> bool:
