@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Le, MinLen  # comes with pydantic, whose words for bounds they are
 
 from auditor.check import Depth, Severity
 from auditor.errors import ConfigError, nearest
