@@ -72,7 +72,7 @@ class Column:
     generated: str  # '' no, s stored, v virtual
     collation: tuple[str, str] | None
     deterministic: bool
-    n_distinct: float | None
+    n_distinct: float | None  # of ANALYZE, as null_fraction; None too where no row is read (depth catalog)
     null_fraction: float | None
     readable: bool
     comment: str | None
