@@ -25,7 +25,7 @@ from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
 from auditor.plan import Plan, plan
 from auditor.registry import Check, load, matching, selected
-from auditor.text import one_line
+from auditor.text import one_line, plural
 
 SCHEMA_VERSION = 1
 
@@ -444,7 +444,7 @@ def _notes(catalog: Catalog) -> tuple[str, ...]:
     ]
     if hidden:
         notes.append(
-            f"information_schema shows this login only {', '.join(hidden)};"
+            f"this login is shown only {', '.join(hidden)} by information_schema;"
             " the audit judges by pg_constraint, which hides nothing"
         )
     if catalog.server.dangerous:
@@ -452,7 +452,14 @@ def _notes(catalog: Catalog) -> tuple[str, ...]:
             f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: planning a query may run"
             " functions of table owners under it; use a login with pg_read_all_data and nothing else"
         )
-    if not any(catalog.base_tables()):
+    tables = list(catalog.base_tables())
+    unread = [t for t in tables if not t.schema_usable or not (t.readable or any(c.readable for c in t.columns))]
+    if unread:
+        notes.append(
+            f"this login may read no row of {len(unread):,} of {plural(len(tables), 'table')}: only their catalog was"
+            " judged, and what needs their rows is listed as not checked"
+        )
+    if not tables:
         notes.append("the database has no tables: nothing was audited")
     return tuple(notes)
 

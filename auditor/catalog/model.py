@@ -53,6 +53,7 @@ class Type:
     checks: tuple[Constraint, ...] = ()
     element: int = 0  # of an array, or a domain over one: the oid of its elements' type
     demanding: tuple[int, ...] = ()  # the domains of the chain that are NOT NULL, by oid
+    collatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ class Column:
     null_fraction: float | None
     readable: bool
     comment: str | None
+    collatable: bool = False
 
     @property
     def takes_null(self) -> bool:
@@ -143,6 +145,7 @@ class ForeignKey:
     match: str  # s simple, f full
     delete_set_columns: tuple[str, ...]  # pg_constraint.confdelsetcols; empty: all
     operators: tuple[tuple[str, str], ...]  # conpfeqop, as schema and name
+    casts: tuple[tuple[str | None, str | None], ...]  # as what they compare the referenced and the referencing column
     validated: bool
     enforced: bool
     deferrable: bool

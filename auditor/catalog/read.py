@@ -29,6 +29,7 @@ from auditor.catalog.model import (
     Trigger,
     Type,
 )
+from auditor.text import ident, qualified, unquoted
 
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
@@ -124,8 +125,8 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
             internal.append(row)
         else:
             triggers[row["table"]].append(_trigger(row, names[row["table"]]))
-    operators = {row["oid"]: (row["schema"], row["name"]) for row in rows("operators")}
-    foreign_keys = _foreign_keys(rows("foreign_keys"), internal, operators, names)
+    operators = {row["oid"]: row for row in rows("operators")}
+    foreign_keys = _foreign_keys(rows("foreign_keys"), internal, operators, columns, types)
     rules: dict[int, list[Rule]] = defaultdict(list)
     for row in rows("rules"):
         event = {"2": "update", "3": "insert", "4": "delete"}[row["event"]]
@@ -218,6 +219,7 @@ def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
             ),
             element=chain[-1]["element"],
             demanding=tuple(row["oid"] for row in demanding),
+            collatable=chain[0]["collatable"],
         )
 
     return {oid: resolved(oid) for oid in by_oid}
@@ -252,6 +254,7 @@ def _column(row: list[Any], types: dict[int, Type], statistics: Row) -> Column:
         statistics.get("null_frac"),
         readable,
         comment,
+        kind.collatable,
     )
 
 
@@ -334,8 +337,9 @@ def _trigger(row: Row, names: dict[int, str]) -> Trigger:
 def _foreign_keys(
     rows: list[Row],
     internal: list[Row],
-    operators: dict[int, tuple[str, str]],
-    names: dict[int, dict[int, str]],
+    operators: dict[int, Row],
+    columns: dict[int, list[Column]],
+    types: dict[int, Type],
 ) -> dict[int, list[ForeignKey]]:
     parent = {row["oid"]: row["parent"] for row in rows}
 
@@ -355,20 +359,25 @@ def _foreign_keys(
     for row in rows:
         if row["parent"]:
             continue
-        own, other = names[row["table"]], names[row["referenced"]]
+        own, other = ({c.number: c for c in columns[row[side]]} for side in ("table", "referenced"))
+        compared = [operators[oid] for oid in row["operators"] or ()]
         found[row["table"]].append(
             ForeignKey(
                 oid=row["oid"],
                 name=row["name"],
                 table=row["table"],
-                columns=tuple(own[n] for n in row["columns"]),
+                columns=tuple(own[n].name for n in row["columns"]),
                 referenced=row["referenced"],
-                referenced_columns=tuple(other[n] for n in row["referenced_columns"]),
+                referenced_columns=tuple(other[n].name for n in row["referenced_columns"]),
                 on_delete=row["on_delete"],
                 on_update=row["on_update"],
                 match=row["match"],
-                delete_set_columns=tuple(own[n] for n in row["delete_set_columns"] or ()),
-                operators=tuple(operators[oid] for oid in row["operators"] or ()),
+                delete_set_columns=tuple(own[n].name for n in row["delete_set_columns"] or ()),
+                operators=tuple((operator["schema"], operator["name"]) for operator in compared),
+                casts=tuple(
+                    (_cast(other[theirs], operator["left"], types), _cast(own[mine], operator["right"], types))
+                    for theirs, mine, operator in zip(row["referenced_columns"], row["columns"], compared, strict=True)
+                ),
                 validated=row["validated"],
                 enforced=row["enforced"],
                 deferrable=row["deferrable"],
@@ -384,6 +393,21 @@ def _foreign_keys(
     return found
 
 
+_TEXT, _VARCHAR = 25, 1043
+
+
+def _cast(column: Column, oid: int, types: dict[int, Type]) -> str | None:
+    """The type an operator takes the column as, if that is another than its own: left out, the name alone may mean another
+    operator (char(n) = text is that of text, not the one of an index over char(n)).
+
+    Pseudo-types like anyarray take a value as it is, and varchar is text to every operator.
+    """
+    wanted = types.get(oid)
+    if wanted is None or column.base_oid == oid or (column.base_oid, oid) == (_VARCHAR, _TEXT):
+        return None
+    return ident(wanted.name) if wanted.schema == "pg_catalog" else qualified(wanted.schema, wanted.name)
+
+
 def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
     found: dict[int, frozenset[str] | None] = {}
     for row in rows:
@@ -392,7 +416,7 @@ def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
         if names is None or known is None:
             found[table] = None
         elif names:
-            found[table] = known | {n[1:-1].replace('""', '"') if n.startswith('"') else n.lower() for n in names}
+            found[table] = known | {unquoted(name) for name in names}
     return found
 
 

@@ -61,6 +61,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
             table,
             key.columns,
             operators=key.operators,
+            casts=key.casts,
             reverse=True,
             other_row=table is parent,
             referenced_where=null_exists(table, key) if only_one_null(refused) else None,
