@@ -875,11 +875,9 @@ def test_information_schema_shows_an_ordinary_role_less_and_the_report_says_so(d
     assert len(catalog_of(ordinary).foreign_keys) == 2
     said = [[note for note in audit(dsn).notes if "information_schema" in note] for dsn in (dsn, ordinary, owner)]
     assert said[0] == []
-    assert said[1] == [
-        "information_schema shows this login only 0 of 2 foreign key constraints, 0 of 2 primary key constraints,"
-        " 0 of 1 unique constraints; the audit judges by pg_constraint, which hides nothing"
-    ]
-    assert said[2][0].startswith("information_schema shows this login only 1 of 2 primary key constraints, 0 of 1")
+    counts = "0 of 2 foreign key constraints, 0 of 2 primary key constraints, 0 of 1 unique constraints"
+    assert [counts in note and "judges by pg_constraint" in note for note in said[1]] == [True]
+    assert ["only 1 of 2 primary key constraints, 0 of 1 unique constraints" in note for note in said[2]] == [True]
 
 
 # --- what another session keeps locked --------------------------------------------------------------------------------
