@@ -138,10 +138,11 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
     for row in relations:
         for parent in row["parents"] or ():
             children[parent].append(row["oid"])
-    tables = {}
+    tables: dict[int, Table] = {}
+    beyond: dict[int, Table] = {}
     for row in relations:
         oid = row["oid"]
-        tables[oid] = Table(
+        (beyond if row["of_extension"] else tables)[oid] = Table(
             oid=oid,
             schema=row["schema"],
             name=row["name"],
@@ -182,6 +183,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
             snapshot=server["snapshot"],
         ),
         tables=tables,
+        beyond=beyond,
         types=types,
         functions={row["oid"]: Function(**row) for row in rows("functions")},
         sequences={row["oid"]: _sequence(row) for row in rows("sequences")},
