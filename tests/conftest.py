@@ -21,11 +21,17 @@ import auditor
 MAJOR = os.environ.get("AUDITOR_TEST_POSTGRES", "")
 # Whoever starts the tests may name the run, to find containers again that an interrupted run left behind.
 RUN = os.environ.get("AUDITOR_TEST_RUN", "")
+# Real data sets that are no part of the project: beside the checkout, or where this names a directory.
+DATA = Path(os.environ.get("AUDITOR_SHARED_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+collect_ignore = [] if DATA.is_dir() else ["test_datasets.py"]
 
 
 def pytest_report_header() -> str:
-    """Which auditor is tested, and on what."""
-    return f"auditor: {Path(auditor.__file__).parent}, PostgreSQL: {f'container {MAJOR}' if MAJOR else 'embedded 18'}"
+    """Which auditor is tested, on what, and whether the real data sets are there."""
+    return (
+        f"auditor: {Path(auditor.__file__).parent}, PostgreSQL: {f'container {MAJOR}' if MAJOR else 'embedded 18'},"
+        f" data sets: {DATA if DATA.is_dir() else f'none in {DATA}, test_datasets.py is left out'}"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -37,10 +43,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_configure() -> None:
-    """With AUDITOR_TEST_INSTALLED, refuses to test anything but the package installed in this interpreter."""
+    """Refuses to test another auditor than the installed one, or without the data, where these were asked for."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # no server stays behind a run that is told to end
     if os.environ.get("AUDITOR_TEST_INSTALLED") and not Path(auditor.__file__).is_relative_to(sys.prefix):
         raise pytest.UsageError(f"the auditor in {Path(auditor.__file__).parent} is not the installed one")
+    if os.environ.get("AUDITOR_SHARED_DATA") and not DATA.is_dir():
+        raise pytest.UsageError(f"AUDITOR_SHARED_DATA names no directory: {DATA}")
 
 
 @contextmanager

@@ -52,6 +52,7 @@ class Type:
     default: str | None
     checks: tuple[Constraint, ...] = ()
     element: int = 0  # of an array, or a domain over one: the oid of its elements' type
+    demanding: tuple[int, ...] = ()  # the domains of the chain that are NOT NULL, by oid
     collatable: bool = False
 
 

@@ -29,7 +29,7 @@ from auditor.catalog.model import (
     Trigger,
     Type,
 )
-from auditor.text import ident, qualified
+from auditor.text import ident, qualified, unquoted
 
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
@@ -220,6 +220,7 @@ def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
                 _constraint(check, {}) for row in chain for check in checks[row["oid"]] if check["type"] == "c"
             ),
             element=chain[-1]["element"],
+            demanding=tuple(row["oid"] for row in demanding),
             collatable=chain[0]["collatable"],
         )
 
@@ -417,7 +418,7 @@ def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
         if names is None or known is None:
             found[table] = None
         elif names:
-            found[table] = known | {n[1:-1].replace('""', '"') if n.startswith('"') else n.lower() for n in names}
+            found[table] = known | {unquoted(name) for name in names}
     return found
 
 
