@@ -286,8 +286,8 @@ class Schema:
 
 NAMES = ("a", "b", "The Id", "%s", 'é"ü', "select", "line\nbreak", "parent", "referencing", "$1", "x" * 63)
 TABLES = (("users", "orders"), ("referenced", "parent"), ("parent", "child"), ('Ta"ble', "%s"))
-PARTITIONED = ("partitioned", "nested", "attached")
-LAYOUTS = ("plain", "plain", "inherited", "heir", "partition", *PARTITIONED)
+PARTITIONED = ("partitioned", "nested", "attached", "branch")
+LAYOUTS = ("plain", "dropped", "inherited", "heir", "partition", *PARTITIONED)
 
 
 @st.composite
@@ -448,12 +448,21 @@ class Script:
             ], second
         if side.layout == "plain":
             return [create], None
+        if side.layout == "dropped":
+            return [create.replace("(", "(gone int, ", 1), f"ALTER TABLE {name} DROP COLUMN gone"], None
         bounds = {
             "HASH": ("FOR VALUES WITH (MODULUS 2, REMAINDER 0)", "FOR VALUES WITH (MODULUS 2, REMAINDER 1)"),
             "LIST": (f"FOR VALUES IN ({quoted(side.bound)})", "DEFAULT"),
             "RANGE": (f"FOR VALUES FROM ({quoted(side.bound)}) TO (MAXVALUE)", "DEFAULT"),
         }[side.how]
         by = ident(columns[side.by][0])
+        if side.layout == "branch":
+            return [
+                f"CREATE TABLE {first} ({', '.join(listed)}) PARTITION BY LIST (part)",
+                f"CREATE TABLE {name} PARTITION OF {first} FOR VALUES IN (0) PARTITION BY HASH ({by})",
+                f"CREATE TABLE {second} PARTITION OF {first} DEFAULT",
+                f"CREATE TABLE {third} PARTITION OF {name} FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+            ], second
         statements = [
             f"{create} PARTITION BY {side.how} ({by})",
             f"CREATE TABLE {first} PARTITION OF {name} {bounds[0]}",
@@ -534,7 +543,7 @@ class Script:
             return [*found, *load, f"{add} NOT ENFORCED"]
         if made.state == "disabled":
             # It reaches the partitions from 15 on.
-            parts = {"nested": 3, "partitioned": 2, "attached": 2}.get(made.referencing.layout, 0)
+            parts = {"nested": 3, "branch": 3, "partitioned": 2, "attached": 2}.get(made.referencing.layout, 0)
             table = made.tables[0 if made.itself else 1]
             tables = [self.referencing, *(self.name(f"{table}_{number + 1}") for number in range(parts))]
             off, on = ([f"ALTER TABLE {name} {verb} TRIGGER ALL" for name in tables] for verb in ("DISABLE", "ENABLE"))
