@@ -876,10 +876,10 @@ def test_information_schema_shows_an_ordinary_role_less_and_the_report_says_so(d
     said = [[note for note in audit(dsn).notes if "information_schema" in note] for dsn in (dsn, ordinary, owner)]
     assert said[0] == []
     assert said[1] == [
-        "information_schema shows this login only 0 of 2 foreign key constraints, 0 of 2 primary key constraints,"
+        "this login is shown only 0 of 2 foreign key constraints, 0 of 2 primary key constraints,"
         " 0 of 1 unique constraints; the audit judges by pg_constraint, which hides nothing"
     ]
-    assert said[2][0].startswith("information_schema shows this login only 1 of 2 primary key constraints, 0 of 1")
+    assert said[2][0].startswith("this login is shown only 1 of 2 primary key constraints, 0 of 1")
 
 
 # --- what another session keeps locked --------------------------------------------------------------------------------
