@@ -204,7 +204,7 @@ PERIODS = (
 
 @st.composite
 def ranges(draw: st.DrawFn, kind: PeriodType) -> tuple[Bounds, ...]:
-    """Never empty sets of points for multiranges of one; the empty range is no bounds at all."""
+    """The bounds of a period, of several ranges where it may have them; there need not be anything between them."""
     found: list[Bounds] = []
     for _ in range(draw(st.integers(1, 2)) if kind.multi else 1):
         low, size = draw(st.integers(0, LAST)), draw(st.integers(0, 4))
@@ -310,10 +310,13 @@ def schemas(draw: st.DrawFn, kinds: list[Kind], gist: list[Kind], version: int) 
             return Side(layout, draw(st.sampled_from(["HASH", "LIST", "RANGE"])), by, draw(st.sampled_from(values)))
         return Side(layout)
 
-    def row(number: int, *, nulls: bool) -> Row:
+    def row(number: int, *, nulls: bool, like: Row | None = None) -> Row:
+        """A row, or one that equals another as far as its side can write it."""
         key: list[tuple[int, int] | None] = []
-        for kind in chosen:
+        for kind, value in zip(chosen, like.key if like else (None,) * width, strict=True):
             written = [(n, m) for n, pair in enumerate(kind.classes) for m in range(len(pair[number]))]
+            if value is not None:
+                written = [(n, m) for n, m in written if n == value[0]] or written
             null = nulls and draw(st.integers(0, 5)) == 0
             key.append(None if null else draw(st.sampled_from(written)))
         spans = None
@@ -350,7 +353,7 @@ def schemas(draw: st.DrawFn, kinds: list[Kind], gist: list[Kind], version: int) 
             continue  # refused: WITHOUT OVERLAPS takes no empty range
         if not any(conflicts(made, parent, other) for other in parents):
             parents.append(parent)
-    rows = [row(1, nulls=True) for _ in range(draw(st.integers(1, 6)))]
+    rows = [row(1, nulls=True, like=draw(st.sampled_from([None, *parents]))) for _ in range(draw(st.integers(1, 6)))]
     if itself and unique == "PRIMARY KEY":
         rows = rows[: len(parents)]
     return with_rows(made, parents, rows, whole=draw(st.booleans()))
