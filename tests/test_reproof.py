@@ -204,7 +204,7 @@ PERIODS = (
 
 @st.composite
 def ranges(draw: st.DrawFn, kind: PeriodType) -> tuple[Bounds, ...]:
-    """Never empty sets of points for multiranges of one; the empty range is no bounds at all."""
+    """The bounds of a period, of several ranges where it may have them; there need not be anything between them."""
     found: list[Bounds] = []
     for _ in range(draw(st.integers(1, 2)) if kind.multi else 1):
         low, size = draw(st.integers(0, LAST)), draw(st.integers(0, 4))
@@ -286,8 +286,8 @@ class Schema:
 
 NAMES = ("a", "b", "The Id", "%s", 'é"ü', "select", "line\nbreak", "parent", "referencing", "$1", "x" * 63)
 TABLES = (("users", "orders"), ("referenced", "parent"), ("parent", "child"), ('Ta"ble', "%s"))
-PARTITIONED = ("partitioned", "nested", "attached")
-LAYOUTS = ("plain", "plain", "inherited", "heir", "partition", *PARTITIONED)
+PARTITIONED = ("partitioned", "nested", "attached", "branch")
+LAYOUTS = ("plain", "dropped", "inherited", "heir", "partition", *PARTITIONED)
 
 
 @st.composite
@@ -310,10 +310,13 @@ def schemas(draw: st.DrawFn, kinds: list[Kind], gist: list[Kind], version: int) 
             return Side(layout, draw(st.sampled_from(["HASH", "LIST", "RANGE"])), by, draw(st.sampled_from(values)))
         return Side(layout)
 
-    def row(number: int, *, nulls: bool) -> Row:
+    def row(number: int, *, nulls: bool, like: Row | None = None) -> Row:
+        """A row, or one that equals another as far as its side can write it."""
         key: list[tuple[int, int] | None] = []
-        for kind in chosen:
+        for kind, value in zip(chosen, like.key if like else (None,) * width, strict=True):
             written = [(n, m) for n, pair in enumerate(kind.classes) for m in range(len(pair[number]))]
+            if value is not None:
+                written = [(n, m) for n, m in written if n == value[0]] or written
             null = nulls and draw(st.integers(0, 5)) == 0
             key.append(None if null else draw(st.sampled_from(written)))
         spans = None
@@ -350,7 +353,7 @@ def schemas(draw: st.DrawFn, kinds: list[Kind], gist: list[Kind], version: int) 
             continue  # refused: WITHOUT OVERLAPS takes no empty range
         if not any(conflicts(made, parent, other) for other in parents):
             parents.append(parent)
-    rows = [row(1, nulls=True) for _ in range(draw(st.integers(1, 6)))]
+    rows = [row(1, nulls=True, like=draw(st.sampled_from([None, *parents]))) for _ in range(draw(st.integers(1, 6)))]
     if itself and unique == "PRIMARY KEY":
         rows = rows[: len(parents)]
     return with_rows(made, parents, rows, whole=draw(st.booleans()))
@@ -448,12 +451,21 @@ class Script:
             ], second
         if side.layout == "plain":
             return [create], None
+        if side.layout == "dropped":
+            return [create.replace("(", "(gone int, ", 1), f"ALTER TABLE {name} DROP COLUMN gone"], None
         bounds = {
             "HASH": ("FOR VALUES WITH (MODULUS 2, REMAINDER 0)", "FOR VALUES WITH (MODULUS 2, REMAINDER 1)"),
             "LIST": (f"FOR VALUES IN ({quoted(side.bound)})", "DEFAULT"),
             "RANGE": (f"FOR VALUES FROM ({quoted(side.bound)}) TO (MAXVALUE)", "DEFAULT"),
         }[side.how]
         by = ident(columns[side.by][0])
+        if side.layout == "branch":
+            return [
+                f"CREATE TABLE {first} ({', '.join(listed)}) PARTITION BY LIST (part)",
+                f"CREATE TABLE {name} PARTITION OF {first} FOR VALUES IN (0) PARTITION BY HASH ({by})",
+                f"CREATE TABLE {second} PARTITION OF {first} DEFAULT",
+                f"CREATE TABLE {third} PARTITION OF {name} FOR VALUES WITH (MODULUS 1, REMAINDER 0)",
+            ], second
         statements = [
             f"{create} PARTITION BY {side.how} ({by})",
             f"CREATE TABLE {first} PARTITION OF {name} {bounds[0]}",
@@ -534,7 +546,7 @@ class Script:
             return [*found, *load, f"{add} NOT ENFORCED"]
         if made.state == "disabled":
             # It reaches the partitions from 15 on.
-            parts = {"nested": 3, "partitioned": 2, "attached": 2}.get(made.referencing.layout, 0)
+            parts = {"nested": 3, "branch": 3, "partitioned": 2, "attached": 2}.get(made.referencing.layout, 0)
             table = made.tables[0 if made.itself else 1]
             tables = [self.referencing, *(self.name(f"{table}_{number + 1}") for number in range(parts))]
             off, on = ([f"ALTER TABLE {name} {verb} TRIGGER ALL" for name in tables] for verb in ("DISABLE", "ENABLE"))

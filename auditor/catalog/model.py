@@ -428,6 +428,7 @@ class Statement:
 class Catalog:
     """Everything the checks look at. `shown` compares what information_schema shows this login with pg_constraint.
 
+    `beyond` are tables of extensions that foreign keys reference: they are read as parents, and not judged themselves.
     `validating` holds the tables on which a VALIDATE CONSTRAINT may be running, with the constraints it names; None when
     the query's text is hidden from this login.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
@@ -438,6 +439,7 @@ class Catalog:
     types: dict[int, Type]
     functions: dict[int, Function]
     sequences: dict[int, Sequence]
+    beyond: dict[int, Table] = field(default_factory=dict)
     extensions: dict[str, str] = field(default_factory=dict)
     shown: dict[str, tuple[int, int]] = field(default_factory=dict)
     validating: dict[int, frozenset[str] | None] = field(default_factory=dict)
@@ -456,11 +458,12 @@ class Catalog:
     @cached_property
     def foreign_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
         """Every declared foreign key once, between its two tables; clones on partitions are left out."""
+        referenced = {**self.beyond, **self.tables}
         return tuple(
-            (table, key, self.tables[key.referenced])
+            (table, key, referenced[key.referenced])
             for table in self.tables.values()
             for key in table.foreign_keys
-            if key.referenced in self.tables
+            if key.referenced in referenced
         )
 
     @cached_property

@@ -54,7 +54,7 @@ _QUERIES = {
     " operators validated enforced deferrable deferred parent period index definition",
     "rules": "name table event instead enabled definition",
     "tables": "oid schema name kind persistence owner is_partition parents rows pages row_security readable schema_usable"
-    " comment locked",
+    " comment locked of_extension",
     "functions": "oid schema name arguments language kind returns body search_path locked",
     "sequences": "oid schema name type increment minimum maximum cycles last_value owner_table owner_column link",
     "extensions": "name version",
@@ -186,10 +186,11 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
     for relation in relations:
         for parent in relation["parents"] or ():
             children[parent].append(relation["oid"])
-    tables = {}
+    tables: dict[int, Table] = {}
+    beyond: dict[int, Table] = {}
     for relation in relations:
         oid = relation["oid"]
-        tables[oid] = Table(
+        (beyond if relation["of_extension"] else tables)[oid] = Table(
             oid=oid,
             schema=relation["schema"],
             name=relation["name"],
@@ -230,6 +231,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
             snapshot=server["snapshot"],
         ),
         tables=tables,
+        beyond=beyond,
         types=types,
         functions={row["oid"]: Function(**row) for row in named("functions")},
         sequences={row["oid"]: _sequence(row) for row in named("sequences")},
