@@ -101,6 +101,7 @@ class Coverage:
     seconds: float | None = None
     strategy: str | None = None
     detail: str = ""
+    estimated_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +210,7 @@ class Auditor:
         from auditor.run import Failure, Runner
 
         options = self.settings.audit
-        runner = Runner(self.target, options.jobs, Samples(options.samples, options.deny), self.report)
+        runner = Runner(self.target, options.jobs, Samples(options.samples, options.deny), catalog, self.report)
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)
@@ -238,6 +239,7 @@ class Auditor:
                         rows_examined=result.examined,
                         seconds=evidence.seconds,
                         strategy=evidence.strategy,
+                        estimated_seconds=evidence.estimated_seconds,
                     )
                 )
         if further:

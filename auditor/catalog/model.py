@@ -197,6 +197,7 @@ class Index:
     constraint: int
     parent: int
     definition: str
+    ordered: bool = False  # a btree whose first key lies in the default order of its type
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -298,6 +299,7 @@ class Table:
     schema_usable: bool
     comment: str | None
     locked: bool = False  # by another session: expressions and definitions could not be read
+    all_visible: int = 0  # pages whose rows an index answers for (pg_class.relallvisible)
     columns: tuple[Column, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()  # on this table, clones left out

@@ -152,6 +152,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
             children=tuple(children[oid]),
             rows=row["rows"],
             pages=row["pages"],
+            all_visible=row["all_visible"],
             row_security=row["row_security"],
             readable=row["readable"],
             schema_usable=row["schema_usable"],
@@ -309,6 +310,7 @@ def _index(row: Row, names: dict[int, str]) -> Index:
         constraint=row["constraint"],
         parent=row["parent"],
         definition=row["definition"],
+        ordered=row["ordered"],
     )
 
 

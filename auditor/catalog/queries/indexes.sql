@@ -1,9 +1,12 @@
 -- Indexes. indkey is 0-based and ends with the INCLUDE columns; an expression is 0 there (System Catalogs, pg_index).
+-- Ordered: a btree whose first key lies in its type's own order, NULLs where ORDER BY has them (indoption 0 or 3).
 SELECT i.indexrelid::int8 AS oid, x.relname AS name, i.indrelid::int8 AS "table",
        i.indisunique AS unique, i.indisprimary AS primary, i.indisexclusion AS exclusion, i.indimmediate AS immediate,
        i.indisvalid AS valid, i.indisready AS ready, i.indislive AS live,
        /* 15+ */ i.indnullsnotdistinct /* else */ false /* end */ AS nulls_not_distinct,
        i.indnkeyatts AS key_count, i.indkey::int2[] AS keys,
+       x.relam = 403 AND i.indoption[0] IN (0, 3)
+           AND (SELECT o.opcdefault FROM pg_catalog.pg_opclass AS o WHERE o.oid = i.indclass[0]) AS ordered,
        CASE WHEN i.indexprs IS NOT NULL THEN ARRAY(
            SELECT CASE WHEN i.indrelid = ANY ('{/* locked */}') THEN ''
                        WHEN i.indkey[k] = 0 THEN pg_catalog.pg_get_indexdef(i.indexrelid, k + 1, false) END
