@@ -186,6 +186,15 @@ class Auditor:
     def run(self) -> Audit:
         """Connects, reads, checks. Raises AuditorError when it could not begin; later failures are in the coverage."""
         started = datetime.now(UTC)
+        catalog, made = self.plan()
+        rows = self._execute(made, catalog)
+        self._static(made)
+        checks = selected(load(), self.settings.audit.select, self.settings.audit.ignore)
+        findings, notes = self._judged(_ranked(_once(self._findings, checks)))
+        return self._result(catalog.server, started, findings, len(made.tasks), rows, notes + _notes(catalog))
+
+    def plan(self) -> tuple[Catalog, Plan]:
+        """Connects, reads the catalog, and says what would be asked; no row of a table is read. Raises AuditorError."""
         options = self.settings.audit
         checks = selected(load(), options.select, options.ignore)
         _validate_ignores(self.settings.ignore, load())
@@ -196,11 +205,7 @@ class Auditor:
             _validate_predicates(session, catalog)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
             raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
-        made = plan(catalog, checks, options.depth, scope)
-        rows = self._execute(made, catalog)
-        self._static(made)
-        findings, notes = self._judged(_ranked(_once(self._findings, checks)))
-        return self._result(catalog.server, started, findings, len(made.tasks), rows, notes + _notes(catalog))
+        return catalog, plan(catalog, checks, options.depth, scope)
 
     def _execute(self, made: Plan, catalog: Catalog) -> int:
         """Asks the rows; returns how many were examined."""
@@ -210,7 +215,7 @@ class Auditor:
         from auditor.run import Failure, Runner
 
         options = self.settings.audit
-        runner = Runner(self.target, options.jobs, Samples(options.samples, options.deny), catalog, self.report)
+        runner = Runner(self.target, options.connections, Samples(options.samples, options.deny), catalog, self.report)
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)

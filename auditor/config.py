@@ -61,13 +61,19 @@ class Audit(_Part):
     exclude_schemas: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     exclude_tables: tuple[str, ...] = ()
-    jobs: int = Field(default=2, ge=1, le=64)
+    pace: Literal["gentle", "normal", "fast"] = "normal"
+    jobs: int | None = Field(default=None, ge=1, le=64)
     statement_timeout: Seconds = 600.0
     lock_timeout: Seconds = 2.0
     samples: Literal["none", "keys", "full"] = "keys"
     deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
     fail_on: Literal["error", "warning", "info", "never"] = Severity.ERROR.value
     allow_incomplete: bool = False
+
+    @property
+    def connections(self) -> int:
+        """How many read at the same time."""
+        return self.jobs or (1 if self.pace == "gentle" else 2)
 
 
 class SoftDeletes(_Part):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import psycopg
 
 from auditor.catalog.model import Catalog
-from auditor.connection import Fetch, Session, Target, reason_of
+from auditor.connection import Fetch, Row, Session, Target, reason_of
 from auditor.errors import CannotConnectError
 from auditor.plan import Task, units
 from auditor.probe import Answer, UnansweredError
@@ -21,6 +21,8 @@ from auditor.probe.strategies import answers, measured
 from auditor.probe.textbook import Samples, ask
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
+SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
+_LONGEST_REST = 5.0
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts to reach a server that went away
 
 
@@ -165,7 +167,8 @@ class Runner:
 
         def together(fetch: Fetch, left: list[int]) -> Iterator[tuple[int, Answer]]:
             probes = [tasks[number].probe for number in left]
-            for position, answer in answers(measured(self.catalog, probes, fetch), probes, fetch, self.samples):
+            facts = measured(self.catalog, probes, fetch)
+            for position, answer in answers(facts, probes, fetch, self.samples, slices=SLICE if self._gentle else None):
                 yield left[position], answer
 
         def alone(fetch: Fetch, left: list[int]) -> Iterator[tuple[int, Answer]]:
@@ -204,7 +207,8 @@ class Runner:
             if session is None:
                 return failure, None
             try:
-                with session.transaction() as fetch:
+                with session.transaction() as unrested:
+                    fetch = self._rested(unrested) if self._gentle else unrested
                     snapshot = None
                     for number, answer in read(fetch, [number for number in numbers if number not in found]):
                         if snapshot is None:
@@ -219,6 +223,21 @@ class Runner:
                 return failure, session
             self._stopped.wait(0.2 * (attempt + 1))
         return failure, session
+
+    @property
+    def _gentle(self) -> bool:
+        return self.target.pace == "gentle"
+
+    def _rested(self, fetch: Fetch) -> Fetch:
+        """Rests after each query as long as it took, at most some seconds."""
+
+        def rested(text: str) -> list[Row]:
+            started = time.monotonic()
+            rows = fetch(text)
+            self._stopped.wait(min(time.monotonic() - started, _LONGEST_REST))
+            return rows
+
+        return rested
 
     def _connect(self) -> Session | None:
         """A new session, or None when the server stays away; then nobody waits for it again in this run."""

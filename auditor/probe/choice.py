@@ -41,6 +41,7 @@ _NEIGHBOUR = 0.25e-6
 _COMPARE, _MEMBER, _FETCH = 0.04e-6, 0.1e-6, 0.6e-6
 _BEGIN = 0.01  # a few more queries than the textbook's
 _MEMORY = 128 * 2**20  # of a hash: work_mem times hash_mem_multiplier, as the pinned transaction has them
+_ENTRIES = 250  # of an index on a page
 _UNKNOWN_PAGES = 10  # what the server's planner takes for a table that was never analysed
 
 
@@ -60,10 +61,11 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A strategy, what it takes, and how many values a walk may meet before it is given up."""
+    """A strategy, what it takes in seconds and in pages, and how many values a walk may meet before it is given up."""
 
     strategy: str
     seconds: float
+    pages: float = 0.0
     bound: int = 0
 
 
@@ -153,8 +155,11 @@ def together(facts: Facts, questions: Sequence[Probe]) -> Together:
     long = len(begun) > 1 and sum(choice.seconds for choice in begun) > 10 * _BEGIN
     once = long or any(choice.strategy != TEXTBOOK for choice in begun)
     for n in relations:
-        scan = facts.size(questions[n].table).scan / (len(relations) if once else 1)
-        orders[n] = [replace(choice, seconds=choice.seconds + scan) for choice in orders[n]]
+        size, share = facts.size(questions[n].table), len(relations) if once else 1
+        orders[n] = [
+            replace(choice, seconds=choice.seconds + size.scan / share, pages=choice.pages + size.pages / share)
+            for choice in orders[n]
+        ]
     return Together(tuple(map(tuple, orders)), once)
 
 
@@ -164,17 +169,26 @@ def order(facts: Facts, question: Probe) -> list[Choice]:
         return _unmatched(facts, question)
     if isinstance(question, Duplicates):
         return _duplicates(facts, question)
-    others = {table.oid: table for table, _ in question.reads()}
-    return [Choice(TEXTBOOK, 2 * facts.size(question.table).scan + sum(facts.size(t).scan for t in others.values()))]
+    read = [facts.size(table) for table in {table.oid: table for table, _ in question.reads()}.values()]
+    seconds, pages = (sum(size.scan for size in read), sum(size.pages for size in read))
+    return [Choice(TEXTBOOK, seconds + facts.size(question.table).scan, pages + facts.size(question.table).pages)]
 
 
 def _unmatched(facts: Facts, question: Unmatched) -> list[Choice]:
+    """Those worth a try before the one that always answers, and that one."""
+    choices = feasible(facts, question)
+    last = min((c for c in choices if c.strategy in (TEXTBOOK, PROBES)), key=lambda choice: choice.seconds)
+    return [*sorted((c for c in choices if c.seconds < last.seconds), key=lambda choice: choice.seconds), last]
+
+
+def feasible(facts: Facts, question: Unmatched) -> list[Choice]:
+    """Every strategy that can answer, with its cost beside the counting of the child's rows; the textbook one is the first."""
     child, parent = facts.size(question.table), facts.size(question.referenced, question.only)
-    kind = kind_of(question)
     hashed = parent.rows * _BUILD + child.rows * _JOIN
     if parent.rows * 60 > _MEMORY:
         hashed += (parent.rows + child.rows) * _SPILT
-    choices = [Choice(TEXTBOOK, _BEGIN / 4 + child.scan + parent.scan + hashed)]
+    choices = [Choice(TEXTBOOK, _BEGIN / 4 + child.scan + parent.scan + hashed, child.pages + parent.pages)]
+    kind = kind_of(question)
     if kind is None:
         return choices
     name = question.columns[0]
@@ -182,9 +196,9 @@ def _unmatched(facts: Facts, question: Unmatched) -> list[Choice]:
     pointing = child.rows * (1 - (column.null_fraction or 0))
     distinct = distinct_parents(facts, question)
     if distinct:
-        choices.append(Choice(PROBES, _BEGIN + child.scan + child.rows * _LOOK))
-    last = min(choices, key=lambda choice: choice.seconds)
-    choices = []
+        looks = min(parent.pages, child.rows)
+        choices.append(Choice(PROBES, _BEGIN + child.scan + child.rows * _LOOK, child.pages + looks))
+    sure = min(choice.seconds for choice in choices)
     proof = _BEGIN + parent.scan
     index = None if question.where else ordered_index(question.table, name)
     if index and kind is not TEXTS and distinct:
@@ -192,21 +206,23 @@ def _unmatched(facts: Facts, question: Unmatched) -> list[Choice]:
         many = column.n_distinct
         seen = pointing if many is None else many if many > 0 else -many * child.rows
         values = min(seen, parent.rows)
-        bound = min(4 * values + 1000, last.seconds / (_STEP + _LOOK))
-        choices.append(Choice(WALK, _BEGIN + values * (_STEP + _LOOK), int(bound)))
-        # Where the rows are not known to be visible to all, each entry is looked up in the table, in no order of its own.
-        if min(child.visible, parent.visible) > 0.9 and ordered_index(
-            question.referenced, question.referenced_columns[0]
-        ):
-            choices.append(Choice(MERGE, _BEGIN + (pointing + parent.rows) * _MERGED))
+        bound = min(4 * values + 1000, sure / (_STEP + _LOOK))
+        choices.append(Choice(WALK, _BEGIN + values * (_STEP + _LOOK), min(values, child.pages), int(bound)))
+        if ordered_index(question.referenced, question.referenced_columns[0]):
+            # Where a row is not known to be visible to all, it is looked up in the table, in no order of its own.
+            looked_up = child.rows * (1 - child.visible) + parent.rows * (1 - parent.visible)
+            entries = (child.rows + parent.rows) / _ENTRIES
+            seconds = _BEGIN + (pointing + parent.rows) * _MERGED + looked_up * _LOOK
+            choices.append(Choice(MERGE, seconds, entries + min(looked_up, child.pages + parent.pages)))
     if index and kind is INTEGERS and distinct:
-        choices.append(Choice(GAPS, proof + parent.rows * _NEIGHBOUR / 2))
-    fast = facts.catalog.server.version_num >= _HASHED
+        choices.append(Choice(GAPS, proof + parent.rows * _NEIGHBOUR / 2, parent.pages))
     if kind is INTEGERS and distinct:
-        choices.append(Choice(ONE_PASS, proof + parent.rows * _NEIGHBOUR / 2 + child.rows * _COMPARE))
-    elif parent.rows <= (MOST_MEMBERS if fast else _FEW):
-        choices.append(Choice(ONE_PASS, proof + parent.rows * _FETCH + child.rows * _MEMBER))
-    return [*sorted((c for c in choices if c.seconds < last.seconds), key=lambda c: c.seconds), last]
+        seconds = proof + parent.rows * _NEIGHBOUR / 2 + child.rows * _COMPARE
+        choices.append(Choice(ONE_PASS, seconds, parent.pages))
+    elif parent.rows <= most_members(facts):
+        seconds = proof + parent.rows * _FETCH + child.rows * _MEMBER
+        choices.append(Choice(ONE_PASS, seconds, parent.pages))
+    return choices
 
 
 def most_members(facts: Facts) -> int:
@@ -216,17 +232,14 @@ def most_members(facts: Facts) -> int:
 
 def _duplicates(facts: Facts, question: Duplicates) -> list[Choice]:
     size = facts.size(question.table)
-    hashed = 2 * size.scan + size.rows * _BUILD * len(question.keys)
-    strategy = ONE_HASH
+    hashed = size.scan + size.rows * _BUILD * len(question.keys)
     columns = [key.column for key in question.keys]
-    whole = None if question.where else _index_over(question.table, columns)
-    if whole and size.visible > 0.9:  # else each of its entries is looked up in the table, in no order of its own
-        in_order = size.rows * 2 * _ROW
-        if in_order < hashed:
-            strategy, hashed = IN_ORDER, in_order
-    if hashed < 2 * _BEGIN:
-        strategy = TEXTBOOK
-    return [Choice(strategy, hashed)]
+    choices = [Choice(ONE_HASH if hashed > _BEGIN else TEXTBOOK, hashed, size.pages)]
+    if not question.where and _index_over(question.table, columns):
+        looked_up = size.rows * (1 - size.visible)
+        seconds = _BEGIN + 2 * size.rows * _ROW + looked_up * _LOOK
+        choices.append(Choice(IN_ORDER, seconds, size.rows / _ENTRIES + min(looked_up, size.pages)))
+    return [min(choices, key=lambda choice: choice.seconds)]
 
 
 def _index_over(table: Table, columns: list[str | None]) -> Index | None:

@@ -249,7 +249,7 @@ def _sample(
         text_of(
             rows.select(*shown(rows, read))
             .where(offending)
-            .order_by(*(rows.column(name) for name in table.row_key or ("ctid",)))
+            .order_by(*(rows.column(name) for name in table.row_key or ("ctid", "tableoid")))
             .limit(sa.literal_column(str(SAMPLE_ROWS)))
         )
     )
