@@ -200,7 +200,7 @@ def _offending(one: _Begun) -> Condition:
 
 
 # What the server's planner must do without, so that it reads as the strategy says.
-_WITHOUT = {PROBES: ("hashjoin", "mergejoin"), MERGE: ("hashjoin", "nestloop")}
+_WITHOUT = {PROBES: ("hashjoin", "mergejoin"), MERGE: ("hashjoin", "nestloop", "sort")}
 
 
 def _finish(unit: _Unit, one: _Begun, examined: int) -> Answer:
