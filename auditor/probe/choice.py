@@ -116,12 +116,16 @@ def kind_of(question: Relation) -> dict[int, str] | None:
     return next((kind for kind in (INTEGERS, UUID, TEXTS) if own.base_oid in kind and other.base_oid in kind), None)
 
 
+def _ordered(index: Index) -> bool:
+    return index.ordered and index.keys[0].default_opclass
+
+
 def ordered_index(table: Table, column: str) -> Index | None:
     """An index of a plain table that holds every value of the column but NULL, in order."""
     if table.kind != "r":
         return None
     for index in table.indexes:
-        usable = index.ordered and index.valid and index.ready and index.live
+        usable = _ordered(index) and index.valid and index.ready and index.live
         whole = index.predicate in (None, f"({ident(column)} IS NOT NULL)")
         if usable and whole and index.keys[0].column == column:
             return index
@@ -246,7 +250,7 @@ def _index_over(table: Table, columns: list[str | None]) -> Index | None:
     if table.kind != "r":
         return None
     for index in table.indexes:
-        usable = index.valid and index.ready and index.live and index.ordered and index.predicate is None
+        usable = index.valid and index.ready and index.live and _ordered(index) and index.predicate is None
         leading = [key.column for key in index.keys[: len(columns)]]
         if usable and None not in columns and set(leading) == set(columns) and len(leading) == len(columns):
             return index
