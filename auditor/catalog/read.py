@@ -47,14 +47,14 @@ _QUERIES = {
     "opclasses": "oid schema name default operator_schema operator",
     "collations": "oid schema name",
     "indexes": "oid name table unique primary exclusion immediate valid ready live nulls_not_distinct key_count keys"
-    " expressions opclasses collations predicate constraint parent",
+    " expressions opclasses collations predicate constraint parent ordered",
     "triggers": "oid name table function enabled internal constraint parent type columns condition checks definition",
     "operators": "oid schema name",
     "foreign_keys": "oid name table columns referenced referenced_columns on_delete on_update match delete_set_columns"
     " operators validated enforced deferrable deferred parent period index definition",
     "rules": "name table event instead enabled definition",
-    "tables": "oid schema name kind persistence owner is_partition parents rows pages row_security readable schema_usable"
-    " comment locked",
+    "tables": "oid schema name kind persistence owner is_partition parents rows pages all_visible row_security readable"
+    " schema_usable comment locked",
     "functions": "oid schema name arguments language kind returns body search_path locked",
     "sequences": "oid schema name type increment minimum maximum cycles last_value owner_table owner_column link",
     "extensions": "name version",
