@@ -40,7 +40,7 @@ _QUERIES = {
     "control": "system_identifier",
     "constraints": "oid name type table columns validated enforced deferrable deferred parent no_inherit index expression"
     " definition inherited domain",
-    "types": "oid schema name kind category base element not_null default",
+    "types": "oid schema name kind category base element not_null collatable default",
     "statistics": "table column n_distinct null_frac",
     "columns": "table number name type type_oid not_null not_null_validated default identity generated collation_schema"
     " collation deterministic readable comment",
@@ -49,7 +49,7 @@ _QUERIES = {
     "indexes": "oid name table unique primary exclusion immediate valid ready live nulls_not_distinct key_count keys"
     " expressions opclasses collations predicate constraint parent ordered",
     "triggers": "oid name table function enabled internal constraint parent type columns condition checks definition",
-    "operators": "oid schema name",
+    "operators": "oid schema name left right",
     "foreign_keys": "oid name table columns referenced referenced_columns on_delete on_update match delete_set_columns"
     " operators validated enforced deferrable deferred parent period index definition",
     "rules": "name table event instead enabled definition",
