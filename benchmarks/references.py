@@ -219,7 +219,7 @@ def main() -> None:
             peaks.append((f"{kind}, {rows:,} rows", large.peak))
             if rows == options.scale:
                 made[kind], few[kind] = large, small
-    print("<!-- benchmarks/references.py -->")
+    print("<!-- references -->")
     print(f"{platform.python_implementation()} {platform.python_version()}, PostgreSQL 18, {os.cpu_count()} cores;")
     print(f"{options.scale:,} rows, 8 references, best of {options.runs}; seconds\n")
     print(
@@ -247,7 +247,7 @@ def main() -> None:
     print("\n| the auditor's peak memory | MiB |\n|---|---|")
     for what, peak in peaks:
         print(f"| {what} | {peak / 1024:.0f} |")
-    print("<!-- /benchmarks/references.py -->")
+    print("<!-- /references -->")
 
 
 if __name__ == "__main__":

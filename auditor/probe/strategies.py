@@ -83,7 +83,8 @@ class _Begun:
 def measured(catalog: Catalog, probes: Sequence[Probe], fetch: Fetch) -> Facts:
     """The facts with the sizes that the tables of these questions have now."""
     known = Facts(catalog)
-    leaves = {leaf.oid for probe in probes for table, _ in probe.reads() for leaf in known.leaves(table, only=False)}
+    chosen = (probe for probe in probes if isinstance(probe, Unmatched | Duplicates))
+    leaves = {leaf.oid for probe in chosen for table, _ in probe.reads() for leaf in known.leaves(table, only=False)}
     if not leaves:
         return known
     sizes = fetch(
