@@ -102,6 +102,7 @@ class Coverage:
     seconds: float | None = None
     strategy: str | None = None
     detail: str = ""
+    estimated_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +197,17 @@ class Auditor:
     def run(self) -> Audit:
         """Connects, reads, checks. Raises AuditorError when it could not begin; later failures are in the coverage."""
         started = datetime.now(UTC)
+        catalog, made, checks = self._planned()
+        rows = self._execute(made, catalog)
+        self._static(made)
+        findings, notes = self._judged(_ranked(_once(self._findings, checks)))
+        return self._result(catalog.server, started, findings, len(made.tasks), rows, notes + _notes(catalog))
+
+    def plan(self) -> Plan:
+        """Connects, reads the catalog, and says what would be asked; no row of a table is read. Raises AuditorError."""
+        return self._planned()[1]
+
+    def _planned(self) -> tuple[Catalog, Plan, tuple[Check, ...]]:
         options = self.settings.audit
         wanted = selected(options.select, options.ignore)
         _validate_ignores(self.settings.ignore)
@@ -212,11 +224,7 @@ class Auditor:
         checks = tuple(check for check in load() if check.id in wanted)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
             raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
-        made = plan(catalog, checks, options.depth, scope)
-        rows = self._execute(made, catalog)
-        self._static(made)
-        findings, notes = self._judged(_ranked(_once(self._findings, checks)))
-        return self._result(catalog.server, started, findings, len(made.tasks), rows, notes + _notes(catalog))
+        return catalog, plan(catalog, checks, options.depth, scope), checks
 
     def _execute(self, made: Plan, catalog: Catalog) -> int:
         """Asks the rows; returns how many were examined."""
@@ -226,7 +234,7 @@ class Auditor:
         from auditor.run import Failure, Runner
 
         options = self.settings.audit
-        runner = Runner(self.target, options.jobs, Samples(options.samples, options.deny), self.report)
+        runner = Runner(self.target, options.connections, Samples(options.samples, options.deny), catalog, self.report)
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)
@@ -255,6 +263,7 @@ class Auditor:
                         rows_examined=result.examined,
                         seconds=evidence.seconds,
                         strategy=evidence.strategy,
+                        estimated_seconds=evidence.estimated_seconds,
                     )
                 )
         if further:

@@ -75,7 +75,8 @@ class Fix:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the rows said. `where` finds the rows again in the finding's table; `seconds` are wall time."""
+    """What the rows said. `where` finds the rows again in the finding's table; `seconds` are wall time, and
+    `estimated_seconds` what the plan had for the strategy it would have begun with."""
 
     violations: int | None
     exact: bool = True
@@ -86,6 +87,7 @@ class Evidence:
     snapshot: str | None = None
     seconds: float = 0.0
     strategy: str | None = None
+    estimated_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,55 @@ Name = Annotated[str | None, typer.Option("-d", "--dbname", help="Database name,
 Config = Annotated[
     Path | None, typer.Option("--config", help="Configuration file.  [default: ./auditor.toml, if there]")
 ]
-Words = Annotated[list[str] | None, typer.Option(metavar="CHECK,...")]
+Deep = Annotated[
+    str | None,
+    typer.Option(
+        "--depth",
+        help="catalog: no user table is read; data: all that the server does not vouch for; full: that too.  [default: data]",
+    ),
+]
+Select = Annotated[
+    list[str] | None,
+    typer.Option("--select", metavar="CHECK,...", help="Run only these checks or families.  [default: all]"),
+]
+Ignored = Annotated[
+    list[str] | None,
+    typer.Option("--ignore", metavar="CHECK,...", help="Leave these out; wins over --select.  [default: none]"),
+]
+Schemas = Annotated[
+    list[str] | None,
+    typer.Option("-n", "--schema", metavar="PATTERN", help="Only schemas that match, as in psql.  [default: all]"),
+]
+NotSchemas = Annotated[
+    list[str] | None,
+    typer.Option("-N", "--exclude-schema", metavar="PATTERN", help="Schemas to leave out.  [default: none]"),
+]
+Tables = Annotated[
+    list[str] | None,
+    typer.Option("-t", "--table", metavar="PATTERN", help="Only tables that match.  [default: all]"),
+]
+NotTables = Annotated[
+    list[str] | None,
+    typer.Option("-T", "--exclude-table", metavar="PATTERN", help="Tables to leave out.  [default: none]"),
+]
+Pace = Annotated[
+    str | None,
+    typer.Option(
+        "--pace",
+        help="gentle: one connection that rests as long as it reads; normal: two, no parallel workers; fast: with the"
+        " server's own parallel workers.  [default: normal]",
+    ),
+]
+LockTimeout = Annotated[
+    str | None, typer.Option("--lock-timeout", metavar="DURATION", help="Longest wait for a lock.  [default: 2s]")
+]
+SqlFiles = Annotated[
+    list[Path] | None,
+    typer.Option("--sql", metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
+]
+AllowRole = Annotated[
+    bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
+]
 
 
 def _split(words: list[str] | None) -> list[str]:
@@ -111,6 +159,7 @@ def _target(
         settings.audit.statement_timeout,
         settings.audit.lock_timeout,
         role,
+        settings.audit.pace,
     )
 
 
@@ -176,35 +225,13 @@ def audit(
     port: Port = None,
     username: User = None,
     dbname: Name = None,
-    depth: Annotated[
-        str | None,
-        typer.Option(
-            help="catalog: no user table is read; data: all that the server does not vouch for; full: that too.  [default: data]"
-        ),
-    ] = None,
-    select: Annotated[
-        list[str] | None, typer.Option(metavar="CHECK,...", help="Run only these checks or families.  [default: all]")
-    ] = None,
-    ignore: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CHECK,...", help="Leave these out; wins over --select.  [default: none]"),
-    ] = None,
-    schema: Annotated[
-        list[str] | None,
-        typer.Option("-n", "--schema", metavar="PATTERN", help="Only schemas that match, as in psql.  [default: all]"),
-    ] = None,
-    exclude_schema: Annotated[
-        list[str] | None,
-        typer.Option("-N", "--exclude-schema", metavar="PATTERN", help="Schemas to leave out.  [default: none]"),
-    ] = None,
-    table: Annotated[
-        list[str] | None,
-        typer.Option("-t", "--table", metavar="PATTERN", help="Only tables that match.  [default: all]"),
-    ] = None,
-    exclude_table: Annotated[
-        list[str] | None,
-        typer.Option("-T", "--exclude-table", metavar="PATTERN", help="Tables to leave out.  [default: none]"),
-    ] = None,
+    depth: Deep = None,
+    select: Select = None,
+    ignore: Ignored = None,
+    schema: Schemas = None,
+    exclude_schema: NotSchemas = None,
+    table: Tables = None,
+    exclude_table: NotTables = None,
     format: Annotated[
         list[str] | None,
         typer.Option(
@@ -224,27 +251,23 @@ def audit(
         Path | None, typer.Option(metavar="FILE", help="A JSON report whose findings are known.  [default: none]")
     ] = None,
     config: Config = None,
-    jobs: Annotated[int | None, typer.Option(help="Connections that read at the same time.  [default: 2]")] = None,
+    pace: Pace = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Connections that read at the same time.  [default: 2, gentle: 1]")
+    ] = None,
     statement_timeout: Annotated[
         str | None,
         typer.Option(metavar="DURATION", help="Longest time one query may take: 90s, 5min.  [default: 10min]"),
     ] = None,
-    lock_timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Longest wait for a lock.  [default: 2s]")
-    ] = None,
+    lock_timeout: LockTimeout = None,
     samples: Annotated[
         str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
     ] = None,
-    sql: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
-    ] = None,
+    sql: SqlFiles = None,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.")
     ] = False,
-    allow_role: Annotated[
-        bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
-    ] = False,
+    allow_role: AllowRole = False,
     color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print samples and fixes too.")] = False,
@@ -268,6 +291,7 @@ def audit(
         "exclude_schemas": tuple(exclude_schema or ()) or None,
         "tables": tuple(table or ()) or None,
         "exclude_tables": tuple(exclude_table or ()) or None,
+        "pace": pace,
         "jobs": jobs,
         "statement_timeout": statement_timeout,
         "lock_timeout": lock_timeout,
@@ -323,6 +347,51 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
         print(result.summary.line)
     if failed:
         raise failed
+
+
+@app.command()
+def plan(
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    depth: Deep = None,
+    select: Select = None,
+    ignore: Ignored = None,
+    schema: Schemas = None,
+    exclude_schema: NotSchemas = None,
+    table: Tables = None,
+    exclude_table: NotTables = None,
+    config: Config = None,
+    pace: Pace = None,
+    lock_timeout: LockTimeout = None,
+    sql: SqlFiles = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """Dry run: what an audit would read, how, about how much, and what it could not read. No row of a table is read."""
+    import shutil
+
+    from auditor.audit import Auditor
+    from auditor.check import Depth
+    from auditor.config import load as load_settings
+    from auditor.report.dry_run import render
+
+    given = {
+        "depth": Depth(depth) if depth in list(Depth) else depth,
+        "select": tuple(_split(select)) or None,
+        "ignore": tuple(_split(ignore)) or None,
+        "schemas": tuple(schema or ()) or None,
+        "exclude_schemas": tuple(exclude_schema or ()) or None,
+        "tables": tuple(table or ()) or None,
+        "exclude_tables": tuple(exclude_table or ()) or None,
+        "pace": pace,
+        "lock_timeout": lock_timeout,
+    }
+    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    made = Auditor(settings, target, _statements(sql)).plan()
+    print(render(made, min(shutil.get_terminal_size().columns, 80)), end="")
 
 
 @app.command()

@@ -86,13 +86,19 @@ class Audit(_Part):
     exclude_schemas: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     exclude_tables: tuple[str, ...] = ()
-    jobs: Annotated[int, Ge(1), Le(64)] = 2
+    pace: Literal["gentle", "normal", "fast"] = "normal"
+    jobs: Annotated[int, Ge(1), Le(64)] | None = None
     statement_timeout: Seconds = 600.0
     lock_timeout: Seconds = 2.0
     samples: Literal["none", "keys", "full"] = "keys"
     deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
     fail_on: Literal["error", "warning", "info", "never"] = Severity.ERROR.value
     allow_incomplete: bool = False
+
+    @property
+    def connections(self) -> int:
+        """How many read at the same time."""
+        return self.jobs or (1 if self.pace == "gentle" else 2)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,13 +90,17 @@ class _AsText:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect, and under which limits. `statement_timeout` and `lock_timeout` are in seconds."""
+    """Where to connect, and under which limits. `statement_timeout` and `lock_timeout` are in seconds.
+
+    At the pace `fast` the server may use as many parallel workers as its own configuration allows, at others none.
+    """
 
     conninfo: str = ""
     overrides: dict[str, str] = field(default_factory=dict)
     statement_timeout: float = 600.0
     lock_timeout: float = 2.0
     allow_role: bool = False
+    pace: str = "normal"
 
     def parameters(self) -> dict[str, Any]:
         """The connection parameters. Raises UsageError for a DSN that libpq cannot parse; the DSN is not repeated."""
@@ -186,8 +190,14 @@ class Session:
                 "(ALTER ROLE ... SET role); connect as a login without one, or pass --allow-role"
             )
         names = ", ".join(literal(name) for name in _PINNED)
+        # What a database or a role has preset is not the server's own.
+        parallel = (
+            " WHEN name = 'max_parallel_workers_per_gather' THEN CASE WHEN source IN"
+            " ('default', 'environment variable', 'configuration file', 'command line', 'global') THEN setting ELSE boot_val END"
+        )
         known = fetch(
-            "SELECT name, CASE WHEN name LIKE 'enable\\_%' THEN boot_val END FROM pg_catalog.pg_settings"
+            f"SELECT name, CASE WHEN name LIKE 'enable\\_%' THEN boot_val{parallel if self.target.pace == 'fast' else ''} END"
+            " FROM pg_catalog.pg_settings"
             f" WHERE (name LIKE 'enable\\_%' OR name IN ({names})) AND context = 'user'"
             # refused by servers on other systems (documentation: client_connection_check_interval)
             " AND (name <> 'client_connection_check_interval' OR pg_catalog.version() LIKE '%linux%')"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from auditor.catalog.model import Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object, Result
 from auditor.patterns import Scope
-from auditor.probe import Probe
+from auditor.probe import Probe, Unmatched
+from auditor.probe.choice import Choice, Facts, together
 from auditor.registry import Check
 from auditor.text import qualified
 
@@ -17,11 +18,16 @@ _EVERYTHING = Scope()
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One probe, and every check that waits for its answer. `cost` is in pages to read, about."""
+    """One probe, and every check that waits for its answer. `choice` is the strategy to begin with, and its cost."""
 
     probe: Probe
     asks: tuple[tuple[Check, Ask], ...]
-    cost: int
+    choice: Choice
+
+    @property
+    def cost(self) -> float:
+        """Seconds of one backend, about."""
+        return self.choice.seconds
 
 
 @dataclass(slots=True)
@@ -128,14 +134,27 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
                 made.not_checked.append((check, result))
             else:
                 asked.setdefault(result.probe, []).append((check, result))
+    readable: dict[Probe, tuple[tuple[Check, Ask], ...]] = {}
     for probe, asks in asked.items():
         hindered = hindrance(probe, catalog)
         if hindered is None:
-            made.tasks.append(Task(probe, tuple(asks), sum(max(t.pages, 1) for t, _ in probe.reads())))
+            readable[probe] = tuple(asks)
             continue
         for check, ask in asks:
             made.not_checked.append((check, NotChecked(ask.subject, *hindered)))
             if ask.unread is not None:
                 made.findings.append((check, ask.unread))
+    facts = Facts(catalog)
+    for probes in units(readable):
+        orders = together(facts, probes).orders
+        made.tasks += [Task(probe, readable[probe], choices[0]) for probe, choices in zip(probes, orders, strict=True)]
     made.tasks.sort(key=lambda task: task.cost)
     return made
+
+
+def units(probes: Iterable[Probe]) -> list[list[Probe]]:
+    """What is asked in one transaction: relations of one table share a reading of it; every other probe stands alone."""
+    found: dict[object, list[Probe]] = {}
+    for number, probe in enumerate(probes):
+        found.setdefault(probe.table.oid if type(probe) is Unmatched else (number,), []).append(probe)
+    return list(found.values())

@@ -1,24 +1,29 @@
-"""Probes in, answers out: on several connections, one probe a transaction; what failed has its reason."""
+"""Probes in, answers out: on several connections, the relations of one table or one other probe a transaction; what
+failed has its reason."""
 
 from __future__ import annotations
 
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import psycopg
 
-from auditor.catalog.model import Table
-from auditor.connection import Session, Target, reason_of
+from auditor.catalog.model import Catalog, Table
+from auditor.connection import Fetch, Row, Session, Target, reason_of
 from auditor.errors import CannotConnectError
-from auditor.plan import Task
+from auditor.plan import Task, units
 from auditor.probe import Answer, UnansweredError
+from auditor.probe.choice import TEXTBOOK
+from auditor.probe.strategies import answers, measured
 from auditor.probe.textbook import Samples, ask
 from auditor.text import literal
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
+SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
+_LONGEST_REST = 5.0
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts to reach a server that went away
 
 
@@ -32,14 +37,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the run is. Costs are in pages; `reading` names the tables being read now."""
+    """How far the run is. Costs are in seconds of one backend, about; `reading` names the tables being read now."""
 
     done: int
     total: int
-    cost_done: int
-    cost_total: int
+    cost_done: float
+    cost_total: float
     reading: tuple[str, ...]
     seconds: float
+
+
+_REPLACED = Failure("unsupported", "another table has taken the name of one that was planned for")
 
 
 def _moment(tables: list[Table]) -> str:
@@ -59,6 +67,7 @@ class Runner:
     target: Target
     jobs: int
     samples: Samples
+    catalog: Catalog
     report: Callable[[Progress], None] = lambda _: None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sessions: set[Session] = field(default_factory=set)
@@ -81,44 +90,44 @@ class Runner:
     def run(self, tasks: list[Task]) -> list[Answer | Failure]:
         """One answer or failure per task, in order. A KeyboardInterrupt stops the run and is not raised on."""
         results: list[Answer | Failure | None] = [None] * len(tasks)
-        queue = list(range(len(tasks)))
-        queue.reverse()
+        numbers = {task.probe: number for number, task in enumerate(tasks)}
+        # The cheapest first; what is asked together costs what it costs together.
+        queue = [[numbers[probe] for probe in unit] for unit in units(task.probe for task in tasks)]
+        queue.sort(key=lambda unit: -sum(tasks[number].cost for number in unit))
         reading: dict[int, str] = {}
         failed: list[BaseException] = []
-        working = min(self.jobs, len(tasks))
+        working = min(self.jobs, len(queue))
 
-        def take(given_back: int | None = None) -> int | None:
-            """The next task, or None for a worker that is to end: there is none left, or others can reach the server."""
+        def take(given_back: list[int] | None = None) -> list[int] | None:
+            """The next unit, or None for a worker that is to end: there is none left, or others can reach the server."""
             nonlocal working
             with self._lock:
-                if given_back is not None:
-                    del reading[given_back]
+                reading.pop(threading.get_ident(), None)
+                if given_back:
                     if working > 1 and not self.stopped:
                         queue.append(given_back)
                         self._unreachable = ""
                     elif not self.stopped:
-                        results[given_back] = Failure("lost_connection", self._unreachable)
-                if self.stopped or not queue or (given_back is not None and working > 1):
+                        for number in given_back:
+                            results[number] = Failure("lost_connection", self._unreachable)
+                if self.stopped or not queue or (given_back and working > 1):
                     working -= 1
                     return None
-                number = queue.pop()
-                reading[number] = tasks[number].probe.table.sql
-                return number
+                unit = queue.pop()
+                reading[threading.get_ident()] = tasks[unit[0]].probe.table.sql
+                return unit
 
         def work() -> None:
             session: Session | None = None
-            number = None
             try:
-                number = take()
-                while number is not None:
-                    answer, session = self._answer(tasks[number], session)
-                    if answer is None:
-                        number = take(number)
-                        continue
+                unit = take()
+                while unit is not None:
+                    found: dict[int, Answer | Failure] = {}
+                    session = self._unit(tasks, unit, session, found)
                     with self._lock:
-                        results[number] = answer
-                        del reading[number]
-                    number = take()
+                        for number, answer in found.items():
+                            results[number] = answer
+                    unit = take([number for number in unit if number not in found])
             except BaseException as error:  # raised again in the caller's thread
                 failed.append(error)
                 self._stopped.set()
@@ -160,27 +169,69 @@ class Runner:
                 self.stop()  # again: a query may have begun after the last cancel
             self.report(progress())
 
-    def _answer(self, task: Task, session: Session | None) -> tuple[Answer | Failure | None, Session | None]:
-        """The answer or why there is none, and the session to go on with; no answer where no session is to be had."""
+    def _unit(
+        self, tasks: list[Task], unit: list[int], session: Session | None, found: dict[int, Answer | Failure]
+    ) -> Session | None:
+        """Fills in an answer or a reason for each task of a unit; returns the session to go on with.
+
+        Where the unit fails for a reason of its own, each task left is asked alone and the textbook way. None: no session
+        is to be had, and tasks may be left.
+        """
+        strategies = {tasks[number].choice.strategy for number in unit}
+
+        def together(fetch: Fetch, left: list[int]) -> Iterator[tuple[int, Answer]]:
+            probes = [tasks[number].probe for number in left]
+            facts = measured(self.catalog, probes, fetch)
+            for position, answer in answers(facts, probes, fetch, self.samples, slices=SLICE if self._gentle else None):
+                yield left[position], answer
+
+        def alone(fetch: Fetch, left: list[int]) -> Iterator[tuple[int, Answer]]:
+            for number in left:
+                started = time.monotonic()
+                answer = ask(tasks[number].probe, fetch, self.samples)
+                seconds = round(time.monotonic() - started, 4)
+                yield number, replace(answer, evidence=replace(answer.evidence, seconds=seconds))
+
+        failure, session = self._asked(tasks, unit, session, found, together)
+        own = failure is not None and failure.reason not in ("cancelled", "standby_conflict", "lost_connection")
+        if own and (len(unit) > 1 or strategies != {TEXTBOOK}):
+            for number in unit:
+                if number not in found and session is not None and not self.stopped:
+                    refused, session = self._asked(tasks, [number], session, found, alone)
+                    if refused is not None and session is not None:
+                        found[number] = refused
+        if failure is not None and session is not None:
+            for number in unit:
+                found.setdefault(number, failure)
+        return session
+
+    def _asked(
+        self,
+        tasks: list[Task],
+        numbers: list[int],
+        session: Session | None,
+        found: dict[int, Answer | Failure],
+        read: Callable[[Fetch, list[int]], Iterator[tuple[int, Answer]]],
+    ) -> tuple[Failure | None, Session | None]:
+        """Fills in answers, in one transaction. Why some are left, and the session to go on with, None where there is none."""
         failure = Failure("cancelled", "the audit was interrupted")
         for attempt in range(TRIES):
             if session is None or not session.alive:
                 self._release(session)
                 session = self._connect()
             if session is None:
-                return None, None
-            started = time.monotonic()
-            tables = list(dict.fromkeys(table for table, _ in task.probe.reads()))
+                return failure, None
             try:
-                with session.transaction() as fetch:
-                    answer = ask(task.probe, fetch, self.samples)
-                    snapshot, *oids = fetch(_moment(tables))[0]
-                if oids != [str(table.oid) for table in tables]:
-                    return Failure(
-                        "unsupported", "another table has taken the name of one that was planned for"
-                    ), session
-                evidence = replace(answer.evidence, snapshot=snapshot, seconds=round(time.monotonic() - started, 4))
-                return replace(answer, evidence=evidence), session
+                with session.transaction() as unrested:
+                    fetch = self._rested(unrested) if self._gentle else unrested
+                    for number, answer in read(fetch, [number for number in numbers if number not in found]):
+                        tables = list(dict.fromkeys(table for table, _ in tasks[number].probe.reads()))
+                        snapshot, *oids = unrested(_moment(tables))[0]
+                        if oids == [str(table.oid) for table in tables]:
+                            found[number] = replace(answer, evidence=replace(answer.evidence, snapshot=snapshot))
+                        else:
+                            found[number] = _REPLACED
+                return None, session
             except UnansweredError as error:
                 return Failure("unsupported", str(error)), session
             except psycopg.Error as error:
@@ -189,6 +240,21 @@ class Runner:
                 return failure, session
             self._stopped.wait(0.2 * (attempt + 1))
         return failure, session
+
+    @property
+    def _gentle(self) -> bool:
+        return self.target.pace == "gentle"
+
+    def _rested(self, fetch: Fetch) -> Fetch:
+        """Rests after each query as long as it took, at most some seconds."""
+
+        def rested(text: str) -> list[Row]:
+            started = time.monotonic()
+            rows = fetch(text)
+            self._stopped.wait(min(time.monotonic() - started, _LONGEST_REST))
+            return rows
+
+        return rested
 
     def _connect(self) -> Session | None:
         """A new session, or None when the server stays away; then nobody waits for it again in this run."""

@@ -428,7 +428,7 @@ def test_a_stop_keeps_what_is_done_and_asks_nothing_new(database: Make) -> None:
     with Session(target) as session:
         catalog = complete(open_catalog(session), settings)
     tasks = plan(catalog, [check for check in load() if check.id in ORPHANS], Depth.DATA).tasks
-    runner = Runner(target, 1, Samples())
+    runner = Runner(target, 1, Samples(), catalog)
     with psycopg.connect(dsn, autocommit=True) as connection, ThreadPoolExecutor(1) as pool:
         gate = Gate(connection)
         running = pool.submit(runner.run, tasks)

@@ -201,6 +201,7 @@ class Index:
     predicate: str | None
     constraint: int
     parent: int
+    ordered: bool = False  # a btree whose first key stands as ORDER BY has it: NULLs last ascending, first descending
 
     @property
     def enforces(self) -> bool:
@@ -296,6 +297,7 @@ class Table:
     schema_usable: bool
     comment: str | None
     locked: bool = False  # by another session: expressions and definitions could not be read
+    all_visible: int = 0  # pages whose rows an index answers for (pg_class.relallvisible)
     columns: tuple[Column, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()  # on this table, clones left out

@@ -47,14 +47,14 @@ _QUERIES = {
     "opclasses": "oid schema name default operator_schema operator",
     "collations": "oid schema name",
     "indexes": "oid name table unique primary exclusion immediate valid ready live nulls_not_distinct key_count keys"
-    " expressions opclasses collations predicate constraint parent",
+    " expressions opclasses collations predicate constraint parent ordered",
     "triggers": "oid name table function enabled internal constraint parent type columns condition checks definition",
     "operators": "oid schema name left right",
     "foreign_keys": "oid name table columns referenced referenced_columns on_delete on_update match delete_set_columns"
     " operators validated enforced deferrable deferred parent period index definition",
     "rules": "name table event instead enabled definition",
-    "tables": "oid schema name kind persistence owner is_partition parents rows pages row_security readable schema_usable"
-    " comment locked of_extension",
+    "tables": "oid schema name kind persistence owner is_partition parents rows pages all_visible row_security readable"
+    " schema_usable comment locked of_extension",
     "functions": "oid schema name arguments language kind returns body search_path locked",
     "sequences": "oid schema name type increment minimum maximum cycles last_value owner_table owner_column link",
     "extensions": "name version",
@@ -202,6 +202,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
             children=tuple(children[oid]),
             rows=relation["rows"],
             pages=relation["pages"],
+            all_visible=relation["all_visible"],
             row_security=relation["row_security"],
             readable=relation["readable"],
             schema_usable=relation["schema_usable"],
@@ -342,7 +343,7 @@ def _index(
     collations: dict[int, tuple[str, str] | None],
 ) -> Index:
     oid, name, table, unique, primary, exclusion, immediate, valid, ready, live, nulls_not_distinct, *rest = row
-    count, numbers, expressions, classes, collated, predicate, constraint, parent = rest
+    count, numbers, expressions, classes, collated, predicate, constraint, parent, ordered = rest
     keys, columns = [], []
     for position, number in enumerate(numbers[:count]):
         column = names.get(number) if number else None
@@ -377,6 +378,7 @@ def _index(
         predicate,
         constraint,
         parent,
+        ordered,
     )
 
 

@@ -53,9 +53,12 @@ def ask(question: Probe, fetch: Fetch, samples: Samples) -> Answer:
 @ask.register
 def _(question: Unmatched, fetch: Fetch, samples: Samples) -> Answer:
     rows = Rows(question.table, only=True)
-    return _relation(
-        question, rows, sa.and_(referencing(question, rows), sa.not_(partner(question, rows))), fetch, samples
-    )
+    return _relation(question, rows, unmatched(question, rows), fetch, samples)
+
+
+def unmatched(question: Unmatched, rows: Rows) -> Condition:
+    """Which of `rows` point somewhere, and at nothing there."""
+    return sa.and_(referencing(question, rows), sa.not_(partner(question, rows)))
 
 
 @ask.register
@@ -68,11 +71,16 @@ def _(question: Pairs, fetch: Fetch, samples: Samples) -> Answer:
 
 
 def _relation(question: Relation, rows: Rows, condition: Condition, fetch: Fetch, samples: Samples) -> Answer:
-    offending = sa.and_(raw(question.where), condition) if question.where else condition
+    offending = within(question, condition)
     considered = rows.select(sa.func.count())
     if question.where:
         considered = considered.where(raw(question.where))
     return _answer(rows, considered, offending, question.columns, question.columns, fetch, samples)
+
+
+def within(question: Relation, condition: Condition) -> Condition:
+    """The condition, for those rows only that the question is about."""
+    return sa.and_(raw(question.where), condition) if question.where else condition
 
 
 @ask.register
@@ -83,6 +91,13 @@ def _(question: Matching, fetch: Fetch, samples: Samples) -> Answer:
 
 @ask.register
 def _(question: Duplicates, fetch: Fetch, samples: Samples) -> Answer:
+    return repeated_keys(question, fetch, samples)
+
+
+def repeated_keys(
+    question: Duplicates, fetch: Fetch, samples: Samples, sooner: Callable[[Rows], Condition] | None = None
+) -> Answer:
+    """The answer; `sooner` makes a condition for the sample that holds for the same rows, and is read sooner."""
     rows = Rows(question.table, only=True)
     inner = Rows(question.table, only=True, alias="same" if question.table.name != "same" else "other")
     keys = [key_expression(inner, key) for key in question.keys]
@@ -116,8 +131,9 @@ def _(question: Duplicates, fetch: Fetch, samples: Samples) -> Answer:
     columns = tuple(key.column for key in question.keys if key.column is not None)
     references = {c for fk in question.table.foreign_keys for c in fk.columns}
     named = tuple(c for c in columns if c in references)
+    by = sooner(rows) if sooner else None
     return _evidence(
-        rows, offending, _number(count), _number(examined), _number(groups), named, columns, fetch, samples
+        rows, offending, _number(count), _number(examined), _number(groups), named, columns, fetch, samples, by
     )
 
 
@@ -164,11 +180,29 @@ def _answer(
 ) -> Answer:
     counted = rows.select(sa.func.count()).where(offending)
     examined, count = fetch(text_of(sa.select(considered.scalar_subquery(), counted.scalar_subquery())))[0]
-    groups = 0
-    if _number(count) and names:
-        distinct = rows.select(*(rows.column(name) for name in names)).where(offending).distinct().subquery("keys")
-        groups = _number(fetch(text_of(sa.select(sa.func.count()).select_from(distinct)))[0][0])
-    return _evidence(rows, offending, _number(count), _number(examined), groups, names, compared, fetch, samples)
+    return completed(rows, offending, _number(count), _number(examined), names, compared, fetch, samples)
+
+
+def completed(
+    rows: Rows,
+    offending: Condition,
+    count: int,
+    examined: int,
+    names: tuple[str, ...],
+    compared: tuple[str, ...],
+    fetch: Fetch,
+    samples: Samples,
+    sooner: Condition | None = None,
+    groups: int | None = None,
+) -> Answer:
+    """The whole answer, of which the counts are known. `sooner` holds for the same rows in this snapshot, and is read sooner."""
+    if groups is None:
+        groups = 0
+        if count and names:
+            held = offending if sooner is None else sooner
+            distinct = rows.select(*(rows.column(name) for name in names)).where(held).distinct().subquery("keys")
+            groups = _number(fetch(text_of(sa.select(sa.func.count()).select_from(distinct)))[0][0])
+    return _evidence(rows, offending, count, examined, groups, names, compared, fetch, samples, sooner)
 
 
 def _evidence(
@@ -181,10 +215,17 @@ def _evidence(
     compared: tuple[str, ...],
     fetch: Fetch,
     samples: Samples,
+    sooner: Condition | None = None,
 ) -> Answer:
     sample: tuple[dict[str, str | None], ...] = ()
     if count and samples.policy != "none":
-        sample = _sample(rows, offending, names if samples.policy == "keys" else compared, fetch, samples)
+        sample = _sample(
+            rows,
+            offending if sooner is None else sooner,
+            names if samples.policy == "keys" else compared,
+            fetch,
+            samples,
+        )
     evidence = Evidence(
         violations=count,
         rows_examined=examined,
@@ -208,7 +249,7 @@ def _sample(
         text_of(
             rows.select(*shown(rows, read))
             .where(offending)
-            .order_by(*(rows.column(name) for name in table.row_key or ("ctid",)))
+            .order_by(*(rows.column(name) for name in table.row_key or ("ctid", "tableoid")))
             .limit(sa.literal_column(str(SAMPLE_ROWS)))
         )
     )

@@ -26,6 +26,7 @@ from auditor.errors import UsageError
 from auditor.registry import Check, load, selected
 from auditor.report import Options
 from auditor.report.picture import Picture, draw
+from auditor.report.wording import estimated
 from auditor.text import ident, idents, one_line, plural, qualified, safe_text
 
 OUTCOMES = ("passed", "failed", "not_checked", "skipped")
@@ -370,6 +371,7 @@ def environment() -> Environment:
         "line": one_line,
         "count": lambda number: f"{number:,}",
         "duration": duration,
+        "estimated": estimated,
         "slug": slug,
         "place": place,
         "described": described,

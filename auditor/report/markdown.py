@@ -28,6 +28,7 @@ from auditor.report.wording import (
     counts,
     described,
     duration,
+    estimated,
     ignore_entry,
     occasion,
     skipped,
@@ -265,7 +266,7 @@ def _read(evidence: Evidence | None) -> str:
     if evidence is None or not evidence.strategy:
         return ""
     at = f", snapshot {evidence.snapshot}" if evidence.snapshot else ""
-    return f"read in {duration(evidence.seconds)} ({evidence.strategy}{at})"
+    return f"read in {duration(evidence.seconds)}{estimated(evidence)} ({evidence.strategy}{at})"
 
 
 _BLANKS = re.compile(r"\n{3,}")

@@ -20,6 +20,7 @@ from auditor.report.wording import (
     counts,
     described,
     duration,
+    estimated,
     occasion,
     skipped,
     sql_text,
@@ -124,7 +125,8 @@ class _Page:
             if evidence.strategy:
                 at = f", snapshot {evidence.snapshot}" if evidence.snapshot else ""
                 yield from beside()
-                yield from beside(f"Read in {duration(evidence.seconds)}, strategy {evidence.strategy}{at}", dim=True)
+                took = f"{duration(evidence.seconds)}{estimated(evidence)}"
+                yield from beside(f"Read in {took}, strategy {evidence.strategy}{at}", dim=True)
         for number, fix in enumerate(finding.fixes, 1):
             yield from beside()
             advice = ", recommended" if fix.recommended else ""

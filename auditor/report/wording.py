@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from auditor.audit import Audit, Coverage
-from auditor.check import Depth, Finding, Object, Severity
+from auditor.check import Depth, Evidence, Finding, Object, Severity
 from auditor.text import ident, idents, one_line, plural, qualified, safe_text
 
 SYMBOLS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.INFO: "●"}
@@ -185,6 +185,13 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def estimated(evidence: Evidence) -> str:
+    """What the plan had for the reading, where it was long enough to speak of: ` (estimated 1.2 s)`."""
+    if evidence.estimated_seconds is None or evidence.estimated_seconds < 0.1:
+        return ""
+    return f" (estimated {duration(evidence.estimated_seconds)})"
 
 
 def ignore_entry(finding: Finding) -> str:

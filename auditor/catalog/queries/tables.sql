@@ -5,7 +5,7 @@ SELECT c.oid::int8, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c
        CASE WHEN c.relhassubclass OR c.relispartition OR EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid)
             THEN ARRAY(SELECT i.inhparent::int8 FROM pg_catalog.pg_inherits AS i WHERE i.inhrelid = c.oid ORDER BY i.inhseqno)
             END AS parents,
-       c.reltuples AS rows, c.relpages AS pages,
+       c.reltuples AS rows, c.relpages AS pages, c.relallvisible AS all_visible,
        c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS row_security,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS schema_usable,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
