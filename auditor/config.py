@@ -32,16 +32,16 @@ def _seconds(value: object) -> object:
         raise ValueError(f"{value!r} is no duration; write 90, 90s, 5min or 500ms") from None
 
 
+_LONGEST = 2_147_483  # the server counts milliseconds in 32 bits (documentation: statement_timeout)
 _DURATION = {
     "anyOf": [
-        {"type": "number", "minimum": 0},
+        {"type": "number", "minimum": 0, "maximum": _LONGEST},
         {"type": "string", "pattern": r"^ *[0-9]+(\.[0-9]+)? *(ms|s|min|m|h)? *$"},
     ],
     "description": "Seconds, or a duration like 90s, 5min, 500ms.",
 }
-# The server counts milliseconds in 32 bits (documentation: statement_timeout).
 Seconds = Annotated[
-    float, BeforeValidator(_seconds), Field(ge=0, le=2_147_483, allow_inf_nan=False), WithJsonSchema(_DURATION)
+    float, BeforeValidator(_seconds), Field(ge=0, le=_LONGEST, allow_inf_nan=False), WithJsonSchema(_DURATION)
 ]
 
 
