@@ -43,9 +43,10 @@ def _seconds(value: object) -> object:
         raise ValueError(f"{value!r} is no duration; write 90, 90s, 5min or 500ms") from None
 
 
+_LONGEST = 2_147_483  # the server counts milliseconds in 32 bits (documentation: statement_timeout)
 _DURATION = {
     "anyOf": [
-        {"type": "number", "minimum": 0},
+        {"type": "number", "minimum": 0, "maximum": _LONGEST},
         {"type": "string", "pattern": r"^ *[0-9]+(\.[0-9]+)? *(ms|s|min|m|h)? *$"},
     ],
     "description": "Seconds, or a duration like 90s, 5min, 500ms.",
@@ -64,8 +65,7 @@ class _Duration:
         return {**_DURATION}
 
 
-# The server counts milliseconds in 32 bits (documentation: statement_timeout).
-Seconds = Annotated[float, Ge(0), Le(2_147_483), _Duration()]
+Seconds = Annotated[float, Ge(0), Le(_LONGEST), _Duration()]
 
 
 @dataclass(frozen=True, slots=True)

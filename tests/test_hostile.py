@@ -23,6 +23,7 @@ from auditor.registry import load
 from auditor.report import Options, render
 from auditor.report.html import ignore_entry, toml_text
 from auditor.text import cut, ident, literal, one_line, qualified, safe_text
+from tests.conftest import Make
 from tests.helpers import audit, run_auditor
 from tests.pages import Page
 from tests.test_markdown import ATTRIBUTES, ELEMENTS
@@ -239,15 +240,29 @@ def test_evidence_finds_exactly_the_rows_counted(dsn: str, found: Audit) -> None
     assert asked > 8 * len(NAMES)
 
 
+def fire(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Has a new trigger of the credentials do its work, and takes that back."""
+    n = Names(schema)
+    vault = qualified(n.schema, n.schema)
+    with connection.transaction(force_rollback=True):
+        connection.execute(f"UPDATE {n.table('k')} SET {n.other('del')} = now()".encode())
+        connection.execute(f"DELETE FROM {n.table('k')}".encode())
+        left = connection.execute(f"SELECT count(*) FROM {vault} WHERE {n.other('del')} IS NULL".encode()).fetchone()
+        assert left == (0,), schema
+
+
 def test_every_fix_runs_as_it_stands_and_can_be_taken_back(dsn: str, found: Audit) -> None:
-    run = 0
+    run = fired = 0
     with psycopg.connect(dsn) as connection:
         for finding in found.findings:
             for fix in finding.fixes:
                 statements = (*fix.sql, *fix.rollback)
                 if any("REPLACE with" in statement or "/* REPLACE */" in statement for statement in statements):
                     continue
-                for statement in statements:
+                for number, statement in enumerate(statements):
+                    if number == len(fix.sql) and fix.title.startswith("Create a trigger"):
+                        fire(connection, finding.object.schema)
+                        fired += 1
                     try:  # the same but for the word that keeps it out of a transaction
                         connection.execute(statement.replace("INDEX CONCURRENTLY ", "INDEX ").encode())
                     except psycopg.IntegrityError:
@@ -258,6 +273,32 @@ def test_every_fix_runs_as_it_stands_and_can_be_taken_back(dsn: str, found: Audi
                 connection.rollback()
                 run += bool(statements)
     assert run > len(CHECKS) * len(NAMES)
+    assert fired >= len(NAMES)
+
+
+def test_the_body_of_a_function_is_read_by_its_names(database: Make) -> None:
+    """A trigger that writes a row of one hostile table for each of another is what tells that these are companions."""
+    made = []
+    for name in NAMES:
+        n = Names(name)
+        c, parent, child = n.column, n.table("p"), n.table("c")
+        plain = '"' + n.schema.replace('"', '""') + '"'  # PL/pgSQL finds the field of a record by no other form
+        body = f"BEGIN -- it's\n INSERT INTO {child} ({c}) /* ' */ VALUES (NEW.{plain}); RETURN NULL; END"
+        made.append(
+            f"""
+            CREATE SCHEMA {c};
+            CREATE TABLE {parent} ({c} text PRIMARY KEY);
+            CREATE TABLE {child} ({c} text REFERENCES {parent});
+            CREATE FUNCTION {parent}() RETURNS trigger LANGUAGE plpgsql AS{literal(body)};
+            CREATE TRIGGER {c} AFTER INSERT ON {parent} FOR EACH ROW EXECUTE FUNCTION {parent}();
+            INSERT INTO {parent} SELECT{n.value} || n FROM generate_series(1, 60) AS n;
+            DELETE FROM {child} WHERE {c} ={n.values("7")};
+            """
+        )
+    dsn = database(*made)
+    result = audit(dsn, select=["companions/missing-companion"])
+    assert {finding.object.schema for finding in result.findings} == {Names(name).schema for name in NAMES}
+    assert {finding.evidence and finding.evidence.violations for finding in result.findings} == {1}
 
 
 # --- the reports ----------------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ MORE = ("sp ace", "back\\slash", "(x)", "{2}", "aaa", "+", "^", "new\nline", "é
 
 Listed = set[tuple[str, ...]] | None
 few = settings(
-    max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -112,7 +112,7 @@ def _table(catalog: Catalog, schema: str | None, name: str, place: str) -> Table
     if len(found) > 1:
         raise ConfigError(f"{place}: {name} exists in {', '.join(sorted(t.schema for t in found))}; name the schema")
     if not found:
-        known = sorted(f"{t.schema}.{t.name}" for t in catalog.tables.values())
+        known = sorted(f"{t.schema}.{t.name}" for t in catalog.tables.values() if t.holds_rows)
         asked = f"{unquoted(schema)}.{wanted}" if schema else f"public.{wanted}"
         shown = f"{schema}.{name}" if schema else name
         raise ConfigError(f"{place}: there is no table {shown}{nearest(asked, known)}")
