@@ -16,16 +16,16 @@ import psycopg
 
 from auditor.audit import Audit, Auditor, to_json
 from auditor.catalog.model import Statement
-from auditor.config import Settings
+from auditor.config import merged
 from auditor.connection import Target
 
 
 def audit(dsn: str, config: str = "", statements: tuple[Statement, ...] = (), **options: Any) -> Audit:
     """An audit of `dsn`; `options` are those of `[audit]`."""
-    settings = Settings.model_validate(tomllib.loads(config))
-    chosen = type(settings.audit).model_validate({**settings.audit.model_dump(), **options})
-    target = Target(dsn, statement_timeout=chosen.statement_timeout, lock_timeout=chosen.lock_timeout)
-    return Auditor(settings.model_copy(update={"audit": chosen}), target, statements).run()
+    settings = merged(tomllib.loads(config), options)
+    limits = settings.audit
+    target = Target(dsn, statement_timeout=limits.statement_timeout, lock_timeout=limits.lock_timeout)
+    return Auditor(settings, target, statements).run()
 
 
 def titles(result: Audit) -> list[str]:

@@ -645,7 +645,10 @@ def _inferred_companions(catalog: Catalog) -> Iterator[Companion]:
             said = f"{upsert} writes it with ON CONFLICT ({idents(key.columns)}): one row per row"
             yield _paired(catalog, table, key, parent, said)
         elif parent.triggers and not {singular(word) for word in words(table.name)} & _KEEPING:
-            yield from _kept_by_trigger(catalog, _paired(catalog, table, key, parent, ""))
+            trigger = _writing_trigger(catalog, parent, table)
+            if trigger is not None:
+                said = f"the trigger {ident(trigger.name)} of {parent.sql} writes it for every new row"
+                yield replace(_paired(catalog, table, key, parent, said), exactly_one=False)
 
 
 def _paired(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, evidence: str) -> Companion:
@@ -664,12 +667,12 @@ def _paired(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, evid
     )
 
 
-def _kept_by_trigger(catalog: Catalog, companion: Companion) -> Iterator[Companion]:
-    for trigger in sync_triggers(catalog, companion):
-        if "insert" in trigger.events and "insert" in _written(catalog, trigger.function, companion.companion):
-            said = f"the trigger {ident(trigger.name)} of {companion.table.sql} writes it for every new row"
-            yield replace(companion, exactly_one=False, evidence=said)
-            return
+def _writing_trigger(catalog: Catalog, table: Table, companion: Table) -> Trigger | None:
+    """The trigger of `table` that writes a row to `companion` for every new row, if there is one."""
+    for trigger in table.triggers:
+        if "insert" in trigger.events and "insert" in _written(catalog, trigger.function, companion):
+            return trigger
+    return None
 
 
 def _at_most_one(catalog: Catalog, table: Table, columns: Iterable[str]) -> str | None:
@@ -688,9 +691,11 @@ def _at_most_one(catalog: Catalog, table: Table, columns: Iterable[str]) -> str 
 
 def _of_one_kind(table: Table, key: ForeignKey) -> bool:
     """Whether the foreign key itself says that only rows of one kind have a row here: `(id, kind)`, `kind` fixed."""
+    if len(key.columns) == 1:
+        return False
     fixed = {c.columns[0] for c in table.constraints if c.type == "c" and len(c.columns) == 1 and c.enforced}
     fixed |= {column.name for column in table.columns if column.generated}
-    return len(key.columns) > 1 and bool(fixed & set(key.columns))
+    return bool(fixed & set(key.columns))
 
 
 def _creation(column: Column) -> str | None:

@@ -74,7 +74,7 @@ class Column:
     generated: str  # '' no, s stored, v virtual
     collation: tuple[str, str] | None
     deterministic: bool
-    n_distinct: float | None
+    n_distinct: float | None  # of ANALYZE, as null_fraction; None too where no row is read (depth catalog)
     null_fraction: float | None
     readable: bool
     comment: str | None
@@ -196,17 +196,11 @@ class Index:
     live: bool
     nulls_not_distinct: bool
     keys: tuple[IndexKey, ...]
+    columns: tuple[str, ...] | None  # of its keys; None when one of them is an expression
     include: tuple[str, ...]
     predicate: str | None
     constraint: int
     parent: int
-    definition: str
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        """Its key columns, or None when one of its keys is an expression."""
-        names = tuple(key.column for key in self.keys if key.column is not None)
-        return names if len(names) == len(self.keys) else None
 
     @property
     def enforces(self) -> bool:
