@@ -202,6 +202,8 @@ def _said(error: ValidationError, file: str) -> str:
         known = _known(first["loc"][:-1])
         hint = nearest(str(first["loc"][-1]), known) or f"; known are {', '.join(known)}"
         return f"{file}: unknown key {place!r}{hint}"
+    if first["type"] == "dataclass_type":
+        return f"{file}: {place}: Input should be a table"
     if first["type"] == "missing":
         return f"{file}: {place!r} is missing"
     return f"{file}: {place}: {first['msg'].removeprefix('Value error, ')}"

@@ -7,6 +7,7 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ import psycopg
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from psycopg import sql
-from pydantic import BaseModel
 
 from auditor.audit import Audit
 from auditor.check import Depth
@@ -117,7 +117,7 @@ REFERENCE = '[[reference]]\nfrom = "a(b)"\nto = "c(d)"\n'
         ("[[unique]]\ntable = 'a'\ncolumns = 'b'", "unique[1].columns: Input should be a valid tuple"),
         ("reference = 'a(b)'", "reference: Input should be a valid tuple"),
         ("[reference]\nfrom = 'a(b)'", "reference: Input should be a valid tuple"),
-        ("audit = 'data'", "audit: Input should be a valid dictionary"),
+        ("audit = 'data'", "audit: Input should be a table"),
         ("[audit]\nselect = 'references'", "audit.select: Input should be a valid tuple"),
         ("[audit]\nselect = [1]", "audit.select[1]: Input should be a valid string"),
         ("[audit]\njobs = 'many'", "audit.jobs: Input should be a valid integer"),
@@ -163,7 +163,7 @@ def test_a_mistake_in_the_file_names_the_entry(tmp_path: Path, text: str, said: 
 def test_bad_durations(tmp_path: Path, key: str, written: str) -> None:
     if written in ("inf", "nan"):  # no JSON
         (tmp_path / "auditor.toml").write_text(f"[audit]\n{key} = {written}")
-        with pytest.raises(ConfigError, match=rf"audit\.{key}: Input should be (less|greater) than or equal to"):
+        with pytest.raises(ConfigError, match=rf"audit\.{key}: Input should be a finite number"):
             load(tmp_path / "auditor.toml", {})
         return
     assert refused(tmp_path, f"[audit]\n{key} = {written}").startswith(f"audit.{key}: ")
@@ -209,7 +209,7 @@ def test_what_is_no_toml_is_told(tmp_path: Path) -> None:
 
 def test_every_key_has_a_place_in_the_schema_and_nothing_else_has() -> None:
     made = schema()
-    parts: dict[str, type[BaseModel]] = {
+    parts: dict[str, type[Any]] = {
         "": Settings,
         "Database": Database,
         "Audit": Options,
@@ -222,7 +222,7 @@ def test_every_key_has_a_place_in_the_schema_and_nothing_else_has() -> None:
     assert set(parts) == {"", *(name for name in made["$defs"] if "properties" in made["$defs"][name])}
     for name, model in parts.items():
         described = made["$defs"][name] if name else made
-        assert set(described["properties"]) == {info.alias or key for key, info in model.model_fields.items()}
+        assert set(described["properties"]) == {field.name.rstrip("_") for field in fields(model)}
         assert described["additionalProperties"] is False
 
 
@@ -264,8 +264,8 @@ def test_options_win_over_the_file_and_leave_the_rest_alone(tmp_path: Path) -> N
         "lock_timeout": "1s",
     }
     changed = load(path, given)
-    assert changed.audit == plain.audit.model_copy(
-        update={"depth": Depth.FULL, "select": ("companions",), "statement_timeout": 90.0, "lock_timeout": 1.0}
+    assert changed.audit == replace(
+        plain.audit, depth=Depth.FULL, select=("companions",), statement_timeout=90.0, lock_timeout=1.0
     )
     assert changed.ignore == plain.ignore
     with pytest.raises(ConfigError, match=r"^options: jobs: Input should be less than or equal to 64$"):
