@@ -84,6 +84,34 @@ Config = Annotated[
     Path | None, typer.Option("--config", help="Configuration file.  [default: ./auditor.toml, if there]")
 ]
 Words = Annotated[list[str] | None, typer.Option(metavar="CHECK,...")]
+Schemas = Annotated[
+    list[str] | None,
+    typer.Option("-n", "--schema", metavar="PATTERN", help="Only schemas that match, as in psql.  [default: all]"),
+]
+ExcludedSchemas = Annotated[
+    list[str] | None,
+    typer.Option("-N", "--exclude-schema", metavar="PATTERN", help="Schemas to leave out.  [default: none]"),
+]
+Tables = Annotated[
+    list[str] | None,
+    typer.Option("-t", "--table", metavar="PATTERN", help="Only tables that match.  [default: all]"),
+]
+ExcludedTables = Annotated[
+    list[str] | None,
+    typer.Option("-T", "--exclude-table", metavar="PATTERN", help="Tables to leave out.  [default: none]"),
+]
+Jobs = Annotated[int | None, typer.Option(help="Connections that read at the same time.  [default: 2]")]
+StatementTimeout = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Longest time one query may take: 90s, 5min.  [default: 10min]"),
+]
+LockTimeout = Annotated[str | None, typer.Option(metavar="DURATION", help="Longest wait for a lock.  [default: 2s]")]
+SampleValues = Annotated[
+    str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
+]
+AllowRole = Annotated[
+    bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
+]
 
 
 def _split(words: list[str] | None) -> list[str]:
@@ -189,22 +217,10 @@ def audit(
         list[str] | None,
         typer.Option(metavar="CHECK,...", help="Leave these out; wins over --select.  [default: none]"),
     ] = None,
-    schema: Annotated[
-        list[str] | None,
-        typer.Option("-n", "--schema", metavar="PATTERN", help="Only schemas that match, as in psql.  [default: all]"),
-    ] = None,
-    exclude_schema: Annotated[
-        list[str] | None,
-        typer.Option("-N", "--exclude-schema", metavar="PATTERN", help="Schemas to leave out.  [default: none]"),
-    ] = None,
-    table: Annotated[
-        list[str] | None,
-        typer.Option("-t", "--table", metavar="PATTERN", help="Only tables that match.  [default: all]"),
-    ] = None,
-    exclude_table: Annotated[
-        list[str] | None,
-        typer.Option("-T", "--exclude-table", metavar="PATTERN", help="Tables to leave out.  [default: none]"),
-    ] = None,
+    schema: Schemas = None,
+    exclude_schema: ExcludedSchemas = None,
+    table: Tables = None,
+    exclude_table: ExcludedTables = None,
     format: Annotated[
         list[str] | None,
         typer.Option(
@@ -224,17 +240,10 @@ def audit(
         Path | None, typer.Option(metavar="FILE", help="A JSON report whose findings are known.  [default: none]")
     ] = None,
     config: Config = None,
-    jobs: Annotated[int | None, typer.Option(help="Connections that read at the same time.  [default: 2]")] = None,
-    statement_timeout: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Longest time one query may take: 90s, 5min.  [default: 10min]"),
-    ] = None,
-    lock_timeout: Annotated[
-        str | None, typer.Option(metavar="DURATION", help="Longest wait for a lock.  [default: 2s]")
-    ] = None,
-    samples: Annotated[
-        str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
-    ] = None,
+    jobs: Jobs = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    samples: SampleValues = None,
     sql: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
@@ -242,9 +251,7 @@ def audit(
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.")
     ] = False,
-    allow_role: Annotated[
-        bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
-    ] = False,
+    allow_role: AllowRole = False,
     color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print samples and fixes too.")] = False,
@@ -364,6 +371,59 @@ def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> No
     else:
         raise UsageError(f"there is no schema {what!r}; known are report and config")
     print(json.dumps(made(), indent=2))
+
+
+@app.command()
+def init(
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output.")
+    ] = Path("auditor.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    schema: Schemas = None,
+    exclude_schema: ExcludedSchemas = None,
+    table: Tables = None,
+    exclude_table: ExcludedTables = None,
+    config: Config = None,
+    jobs: Jobs = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    samples: SampleValues = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """Write an auditor.toml with what nobody declared: references, companions, soft deletes, as the rows bear them out.
+
+    Of a configuration that is there the connection and the options count; what it declares of the data is found anew.
+    """
+    from auditor import init as first
+    from auditor.config import load as load_settings
+    from auditor.output import check_writable, write
+
+    path = None if str(output) == "-" else output
+    if path is not None:
+        check_writable(path)
+        if path.is_file() and not force:
+            raise UsageError(f"{path} is there already; --force replaces it, -o - prints what would be written")
+    given = {
+        "schemas": schema or None,
+        "exclude_schemas": exclude_schema or None,
+        "tables": table or None,
+        "exclude_tables": exclude_table or None,
+        "jobs": jobs,
+        "statement_timeout": statement_timeout,
+        "lock_timeout": lock_timeout,
+        "samples": samples,
+    }
+    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    catalog, made = first.draft(settings, target, _progress(False))
+    write(first.render(catalog, made), path)
+    print(made.line(str(path) if path else ""), file=sys.stderr if path is None else sys.stdout)
+    raise typer.Exit(4 if made.unread else 0)
 
 
 @app.command()

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _TOMBSTONES = {"deletedat", "deletedon", "deletiontime", "deletiondate", "datedeleted", "isdeleted", "deleted"}
 _NAME = r'(?:"(?:[^"]|"")+"|[^\s".(),]+)'
-_TARGET = re.compile(rf"\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\(([^()]*)\)\s*\Z")
+_TARGET = re.compile(rf'\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\(((?:"(?:[^"]|"")+"|[^"()])*)\)\s*\Z')
 _TABLE = re.compile(rf"\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\Z")
 
 
@@ -359,7 +359,7 @@ def _tombstone(column: Column) -> SoftDelete | None:
 # What rows must say before an inferred reference is believed. Fewer rows than that are contained by chance.
 FEWEST_ROWS = 10
 # A share of orphans above which the column is no reference. Identifiers of another system hit a dense integer key as often
-# as its range is filled, so of integers nearly all must be there; a uuid hits by no chance, so half of them is enough.
+# as its range is filled, so of integers nearly all must be there; uuids and texts hit by no chance, so half of them is enough.
 _MOST_ORPHANS = {True: 0.5, False: 0.05}
 
 _ATTRIBUTES = {
@@ -425,7 +425,8 @@ def is_link_table(catalog: Catalog, table: Table) -> bool:
 
 def most_orphans(reference: Reference) -> float:
     """The share of orphans up to which the rows bear out an inferred reference."""
-    return _MOST_ORPHANS[any(reference.table.by_name[name].base_oid == UUID for name in reference.columns)]
+    columns = [reference.table.by_name[name] for name in reference.columns]
+    return _MOST_ORPHANS[any(column.base_oid == UUID or column.category == "S" for column in columns)]
 
 
 def _same(one: Reference, other: Reference) -> bool:

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from auditor.catalog.model import Catalog, Column, Reference, Table
 from auditor.catalog.names import singular, singulars, words
@@ -173,6 +174,7 @@ _QUANTITIES = {
         "balance",
     ),
 }
+_TITLES = {("name",), ("code",), ("title",), ("key",), ("slug",), ("symbol",), ("number",)}
 _KINDS = {"type", "kind", "status", "state"}
 _COUNTED = tuple(sorted(word for word in _QUANTITIES if len(word) > 4))
 _SQL_NAME = r'(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)'
@@ -360,7 +362,13 @@ def _key_for(column: Column, parent: Table) -> str | None:
     return parent.primary_key[0] if same_kind(column, parent.by_name[parent.primary_key[0]]) else None
 
 
-Found = tuple[Table, str, str]  # the table, its key, and why
+class Found(NamedTuple):
+    """Whom a column speaks of: the table, its key, why; `weak` where the name alone would not settle it."""
+
+    table: Table
+    key: str
+    why: str
+    weak: bool = False
 
 
 def inferred_references(catalog: Catalog) -> Iterator[Reference]:
@@ -374,7 +382,7 @@ def inferred_references(catalog: Catalog) -> Iterator[Reference]:
     }
     by_id, by_noun = _spoken(catalog)
     bare: dict[int, list[Reference]] = defaultdict(list)
-    found: Found | tuple[()] | None
+    found: Found | Unclear | None
     for table in tables.referencing:
         pairs = _numbered(table, tables)
         for column in free_columns(table):
@@ -389,10 +397,12 @@ def inferred_references(catalog: Catalog) -> Iterator[Reference]:
                 found = found if found is not None else _by_other_words(table, column, name.stem, tables)
             if not found or (found[0] is table and found[1] == column.name):
                 continue
-            parent, key, why = found
+            parent, key, why, weak = found
             if (table.oid, column.name, parent.oid) in covered:
                 continue
-            reference = Reference(table, (column.name,), parent, (key,), configured=False, evidence=why)
+            reference = Reference(
+                table, (column.name,), parent, (key,), configured=False, evidence=why, weak=weak or plainly
+            )
             if plainly and column.base_oid != UUID:
                 bare[parent.oid].append(reference)
             else:
@@ -416,6 +426,39 @@ def _spoken(catalog: Catalog) -> tuple[Counter[int], Counter[int]]:
         if name is not None:
             (by_id if name.is_id else by_noun)[parent.oid] += 1
     return by_id, by_noun
+
+
+def guesses(catalog: Catalog) -> Iterator[Reference]:
+    """References to what is no key: a hint in the names, about which only rows can tell anything.
+
+    `trips.shape_id` where shapes has a column of that name and no key of its own, `airports.country` where countries has
+    no key at all and a name. Several guesses about one column exclude each other.
+    """
+    tables = _Tables(catalog)
+    for table in tables.referencing:
+        for column in free_columns(table):
+            name = _name(column.name)
+            if name is None or _polymorphic(table, column) or set(name.stem) & _NOT_OURS:
+                continue
+            named = [t for noun in _nouns(name.stem) for t in tables.called(noun, table) if len(t.primary_key) != 1]
+            for parent in dict.fromkeys(t for t in named if t is not table):
+                for other in parent.columns:
+                    if name.is_id:
+                        meant = other.name == column.name or words(other.name) == ("id",)
+                    else:
+                        meant = column.category == "S" and not parent.primary_key and words(other.name)[-1:] in _TITLES
+                    if meant and same_kind(column, other):
+                        why = f"it is called after {parent.sql}, which has a column {ident(other.name)} of its type"
+                        key = (other.name,)
+                        yield Reference(
+                            table,
+                            (column.name,),
+                            parent,
+                            key,
+                            configured=False,
+                            evidence=f"{why} ({column.type})",
+                            weak=True,
+                        )
 
 
 def free_columns(table: Table) -> Iterator[Column]:
@@ -474,8 +517,6 @@ def _composites(tables: _Tables) -> Iterator[Reference]:
 
 def _beside(table: Table, column: Column, parent: Table, key: tuple[str, ...], rest: str) -> tuple[str, ...]:
     """The columns of `table` that go with the key of `parent`: `column` for what `rest` spells, the others by their names."""
-    if set(key) in (set(other) for other in table.keys):
-        return ()  # a table beside it, with the same key
     columns: list[Column] = []
     for name in key:
         spelled = "".join(words(name))
@@ -485,9 +526,12 @@ def _beside(table: Table, column: Column, parent: Table, key: tuple[str, ...], r
         if own is not column and spelled in _GENERIC:
             return ()
         columns.append(own)
-    return tuple(own.name for own in columns) if column in columns else ()
+    names = tuple(own.name for own in columns)
+    beside = names == key and set(key) in map(set, table.keys)  # another table with the same key, not of its rows
+    return names if column in columns and not beside else ()
 
 
+Unclear = tuple[()]  # a table is meant, and it cannot be said which, or not this one
 Siblings = dict[str, tuple[Table, str, Table]]  # by a column's name: a table with it, the key it references, whose
 
 
@@ -515,11 +559,11 @@ def _parent_of(table: Table, column: Column, name: _Name, tables: _Tables, sibli
             why = (
                 f"{other.sql}.{ident(column.name)} is a foreign key to {parent.sql}, and it has the same name and type"
             )
-            return parent, key, f"{why} ({column.type})"
+            return Found(parent, key, f"{why} ({column.type})")
     return _by_id(table, column, name.stem, tables) if name.is_id else None
 
 
-def _by_comment(table: Table, column: Column, tables: _Tables) -> Found | tuple[()] | None:
+def _by_comment(table: Table, column: Column, tables: _Tables) -> Found | Unclear | None:
     """`references app.users (id)`; () where the comment says that it is no reference."""
     if _DENIED.search(column.comment or ""):
         return ()
@@ -533,7 +577,7 @@ def _by_comment(table: Table, column: Column, tables: _Tables) -> Found | tuple[
             wanted = key if key in parent.by_name else next(iter(parent.primary_key), None)
             own = parent is table and wanted == column.name
             if wanted is not None and not own and same_kind(column, parent.by_name[wanted]):
-                return parent, wanted, f"its comment says so, and it has the type of that key ({column.type})"
+                return Found(parent, wanted, f"its comment says so, and it has the type of that key ({column.type})")
     return None
 
 
@@ -586,7 +630,7 @@ def _by_id(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables)
     )
 
 
-def _fit(table: Table, column: Column, named: list[Table], said: str) -> Found | tuple[()] | None:
+def _fit(table: Table, column: Column, named: list[Table], said: str, *, weak: bool = False) -> Found | Unclear | None:
     """The one table of these whose key the column may hold; () where tables are meant and it is not clear which."""
     fitting = [parent for parent in named if _key_for(column, parent)]
     if len(fitting) == 1:
@@ -594,13 +638,13 @@ def _fit(table: Table, column: Column, named: list[Table], said: str) -> Found |
         if parent is table and (column.name,) == table.primary_key:
             return ()
         called = f"{said} {parent.sql} and has the type of its primary key ({column.type})"
-        return parent, parent.primary_key[0], called
+        return Found(parent, parent.primary_key[0], called, weak)
     return () if named else None
 
 
 def _named(
     table: Table, column: Column, stem: tuple[str, ...], tables: _Tables, role: tuple[str, ...]
-) -> Found | tuple[()] | None:
+) -> Found | Unclear | None:
     for noun in _nouns(stem):
         named = tables.called(noun, table)
         if table in named and not role:
@@ -615,7 +659,7 @@ def _named(
 
 def _scoped(
     table: Table, column: Column, stem: tuple[str, ...], tables: _Tables, role: tuple[str, ...]
-) -> Found | tuple[()] | None:
+) -> Found | Unclear | None:
     """`forum_posts.topic_id` means forum_topics."""
     own = words(table.name)
     for size in range(len(own), 0, -1):
@@ -653,7 +697,7 @@ def _same_key(table: Table, column: Column, stem: tuple[str, ...], tables: _Tabl
         singular_about = _nouns(words(parent.name))
         if not set(singular_about) & set(_nouns(stem)):  # replica_heartbeat (replica_id) holds particulars of replicas
             return None
-    return parent, key, f"it is called like the primary key of {parent.sql} and has its type ({column.type})"
+    return Found(parent, key, f"it is called like the primary key of {parent.sql} and has its type ({column.type})")
 
 
 def _key_in_a_role(table: Table, column: Column, tables: _Tables) -> Found | None:
@@ -666,11 +710,11 @@ def _key_in_a_role(table: Table, column: Column, tables: _Tables) -> Found | Non
             (parent,) = holders
             if parent is not table and _key_for(column, parent):
                 said = f"it is called after the primary key of {parent.sql} and has its type ({column.type})"
-                return parent, parent.primary_key[0], said
+                return Found(parent, parent.primary_key[0], said)
     return None
 
 
-def _shared_key(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) -> Found | tuple[()] | None:
+def _shared_key(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) -> Found | Unclear | None:
     """Of a table and those that share its key, name and all, the one that the column's own table is called after.
 
     () where the column is no key of its own and its table is called after none of them: it may mean any.
@@ -690,7 +734,7 @@ def _shared_key(table: Table, column: Column, stem: tuple[str, ...], tables: _Ta
         return None if (column.name,) == table.primary_key else ()
     longest = max(named, key=lambda other: len(other.name))
     key = longest.primary_key[0]
-    return longest, key, f"it is called like the primary key of {longest.sql}, and its table after that table"
+    return Found(longest, key, f"it is called like the primary key of {longest.sql}, and its table after that table")
 
 
 def _code(table: Table, column: Column, tables: _Tables) -> Found | None:
@@ -703,7 +747,7 @@ def _code(table: Table, column: Column, tables: _Tables) -> Found | None:
             for key in parent.keys if parent is not table else ():
                 if len(key) == 1 and words(key[0]) == parts[-1:] and same_kind(column, parent.by_name[key[0]]):
                     said = f"it is called after {parent.sql} and its key {ident(key[0])}"
-                    return parent, key[0], f"{said}, and has its type ({column.type})"
+                    return Found(parent, key[0], f"{said}, and has its type ({column.type})")
     return None
 
 
@@ -714,7 +758,7 @@ def _role(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) 
         key = _key_for(column, table)
         if key is None or key == column.name or set(words(table.name)[-1:]) & _VERSIONS:
             return None
-        return (
+        return Found(
             table,
             key,
             f"it is called after another row of its table and has the type of its primary key ({column.type})",
@@ -727,12 +771,14 @@ def _role(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) 
         return None
     own = _key_for(column, table)
     if (stem[-1] in _SUPERIORS or joined == "reportsto") and own and set(_nouns(words(table.name))) & set(_PEOPLE):
-        return table, own, f"it is called after a superior, and {table.sql} holds people ({column.type})"
+        return Found(table, own, f"it is called after a superior, and {table.sql} holds people ({column.type})")
     parent = tables.people(column, table)
     if parent is None:
         return None
     key = parent.primary_key[0]
-    return parent, key, f"it says who, {parent.sql} holds them, and it has the type of its primary key ({column.type})"
+    return Found(
+        parent, key, f"it says who, {parent.sql} holds them, and it has the type of its primary key ({column.type})"
+    )
 
 
 def _run_together(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) -> Found | None:
@@ -757,7 +803,7 @@ def _tail(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) 
         for noun in _nouns(stem[start:]):
             named = _nearest([t for t in tables.tails.get(noun, []) if t is not table], table)
             if len(noun) > 3 and len(named) == 1:
-                return _fit(table, column, named, "it is called after the last word of") or None
+                return _fit(table, column, named, "it is called after the last word of", weak=True) or None
     return None
 
 
@@ -766,10 +812,10 @@ def _abbreviated(table: Table, column: Column, stem: tuple[str, ...], tables: _T
     if set(stem) & _NOT_OURS or (column.name,) == table.primary_key:
         return None
     named = [t for t in tables.abbreviated(stem) if t is not table and _key_for(column, t)]
-    return _fit(table, column, named, "its name abbreviates") or None
+    return _fit(table, column, named, "its name abbreviates", weak=True) or None
 
 
-def _bare(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) -> Found | tuple[()] | None:
+def _bare(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) -> Found | Unclear | None:
     """`artist` means artists, where it can be no quantity and nothing but a key; text must be that word alone."""
     last = stem[-1]
     if singulars(last)[0] != last:  # several: it counts them
@@ -801,7 +847,7 @@ def _initial(table: Table, column: Column, stem: tuple[str, ...], tables: _Table
     if tables.columns[column.name] < 3:
         return None
     named = [t for t in tables.beginning(name[0]) if t is not table and _key_for(column, t)]
-    return _fit(table, column, named, f"many tables have it, and {name[0]} is the initial of only") or None
+    return _fit(table, column, named, f"many tables have it, and {name[0]} is the initial of only", weak=True) or None
 
 
 def _numbered(table: Table, tables: _Tables) -> dict[str, Found]:
@@ -836,7 +882,7 @@ def _numbered(table: Table, tables: _Tables) -> dict[str, Found]:
                 columns = sorted(pairs[0], key=lambda column: column.name)
                 if all(end is not None and _key_for(column, end) for column, end in zip(columns, ends, strict=True)):
                     return {
-                        column.name: (
+                        column.name: Found(
                             end,
                             end.primary_key[0],
                             f"its table is called after {end.sql} and what that is linked with",
