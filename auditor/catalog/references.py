@@ -175,6 +175,7 @@ _QUANTITIES = {
     ),
 }
 _TITLES = {("name",), ("code",), ("title",), ("key",), ("slug",), ("symbol",), ("number",)}
+_CLASSES = ("type", "kind", "class", "table")
 _KINDS = {"type", "kind", "status", "state"}
 _COUNTED = tuple(sorted(word for word in _QUANTITIES if len(word) > 4))
 _SQL_NAME = r'(?:"(?:[^"]|"")+"|[A-Za-z_][A-Za-z0-9_$]*)'
@@ -200,6 +201,8 @@ class _Name:
 @lru_cache(maxsize=65536)
 def _name(name: str) -> _Name | None:
     parts = words(name)
+    while len(parts) > 1 and parts[-1].isdigit():  # user_id_2
+        parts = parts[:-1]
     if not parts:
         return None
     last = parts[-1]
@@ -225,12 +228,26 @@ def _unnumbered(parts: tuple[str, ...]) -> tuple[str, ...]:
     return (*parts[:-1], last) if last else parts[:-1] or parts
 
 
-def _nouns(parts: tuple[str, ...]) -> list[str]:
+@lru_cache(maxsize=65536)
+def _nouns(parts: tuple[str, ...]) -> tuple[str, ...]:
     """What a table of these words holds one of, written as one word; the likeliest first."""
-    first = "".join(parts[:-1])
-    single = "".join(map(singular, parts[:-1]))
-    found = [first + word for word in singulars(parts[-1])] if parts else []
-    return found if single == first else [*found, *(single + word for word in singulars(parts[-1]))]
+    if not parts:
+        return ()
+    begins = dict.fromkeys(("".join(parts[:-1]), "".join(map(singular, parts[:-1]))))
+    return tuple(begin + word for begin in begins for word in singulars(parts[-1]))
+
+
+@lru_cache(maxsize=65536)
+def _scopes(name: str) -> tuple[str, ...]:
+    """What the name of a table begins with, the longest first: `forum_posts` with forumposts, forumpost, forum."""
+    own = words(name)
+    sizes = range(len(own), 0, -1)
+    return tuple(dict.fromkeys(begin for n in sizes for begin in ("".join(own[:n]), "".join(map(singular, own[:n])))))
+
+
+@lru_cache(maxsize=65536)
+def _joined(name: str) -> str:
+    return "".join(words(name))
 
 
 def same_kind(one: Column, other: Column) -> bool:
@@ -261,7 +278,7 @@ class _Tables:
         self.nouns: dict[str, list[Table]] = defaultdict(list)
         self.short: dict[str, list[Table]] = defaultdict(list)  # without a prefix or an ending that many tables have
         self.keys: dict[str, list[Table]] = defaultdict(list)
-        self.nicknames: dict[int, list[str]] = {}
+        self.nicknames: dict[int, tuple[str, ...]] = {}
         prefixes = self._prefixes()
         for table in self.all:
             parts = words(table.name)
@@ -289,6 +306,8 @@ class _Tables:
                     self.tails[noun].append(table)
             if parts:
                 self._initials[parts[0][0]].append((table, (*parts[:-1], singular(parts[-1]))))
+        self._classes: dict[int, frozenset[str]] = {}
+        self._people: dict[tuple[str, int], Table | None] = {}
         self._owner = {table.oid: owner for table in self.all for owner in self._details(table)}
 
     def _keeps_what_is_gone(self, table: Table) -> bool:
@@ -339,11 +358,29 @@ class _Tables:
 
     def called(self, noun: str, near: Table) -> list[Table]:
         """The tables of this name: those in the schema of `near`, or else all."""
-        named = _nearest(self.nouns.get(noun, []), near) or _nearest(self.short.get(noun, []), near)
+        named = self.nouns.get(noun) or self.short.get(noun)
+        if not named:
+            return []
+        named = _nearest(named, near)
         return [self._owner.get(table.oid, table) for table in named] if self._owner else named
+
+    def classes(self, table: Table) -> frozenset[str]:
+        """What a text or an enum of the table says the class of: `subject` where it has a `subject_type`."""
+        if table.oid not in self._classes:
+            said = (_joined(column.name) for column in table.columns if column.category in "SE")
+            self._classes[table.oid] = frozenset(
+                name.removesuffix(ending) for name in said for ending in _CLASSES if name.endswith(ending)
+            ) - {""}
+        return self._classes[table.oid]
 
     def people(self, column: Column, near: Table) -> Table | None:
         """Who a role means."""
+        place = near.schema, column.base_oid
+        if place not in self._people:
+            self._people[place] = self._first_people(column, near)
+        return self._people[place]
+
+    def _first_people(self, column: Column, near: Table) -> Table | None:
         for noun in _PEOPLE:
             fitting = [table for table in self.called(noun, near) if _key_for(column, table)]
             if fitting:
@@ -352,6 +389,9 @@ class _Tables:
 
 
 def _nearest(tables: list[Table], near: Table) -> list[Table]:
+    """Those in the schema of `near`, or else all."""
+    if len(tables) == 1:
+        return tables
     return [table for table in tables if table.schema == near.schema] or tables
 
 
@@ -387,7 +427,7 @@ def inferred_references(catalog: Catalog) -> Iterator[Reference]:
         pairs = _numbered(table, tables)
         for column in free_columns(table):
             name = _name(column.name)
-            if name is None or _polymorphic(table, column):
+            if name is None or _polymorphic(table, column, tables):
                 continue
             found = pairs.get(column.name) or _parent_of(table, column, name, tables, siblings)
             plainly = False
@@ -438,7 +478,7 @@ def guesses(catalog: Catalog) -> Iterator[Reference]:
     for table in tables.referencing:
         for column in free_columns(table):
             name = _name(column.name)
-            if name is None or _polymorphic(table, column) or set(name.stem) & _NOT_OURS:
+            if name is None or _polymorphic(table, column, tables) or set(name.stem) & _NOT_OURS:
                 continue
             named = [t for noun in _nouns(name.stem) for t in tables.called(noun, table) if len(t.primary_key) != 1]
             for parent in dict.fromkeys(t for t in named if t is not table):
@@ -487,8 +527,7 @@ def _composites(tables: _Tables) -> Iterator[Reference]:
     wanted |= {noun for parent, _ in keyed for noun in tables.nicknames.get(parent.oid, ())}
     speaking: dict[str, list[tuple[Table, Column, str]]] = defaultdict(list)
     for table in tables.referencing:
-        own = words(table.name)
-        scopes = ["".join(own[:size]) for size in range(len(own), 0, -1)]
+        scopes = _scopes(table.name)
         for column in free_columns(table):
             named = words(column.name)
             for size in range(1, len(named)):
@@ -592,13 +631,8 @@ def _by_other_words(table: Table, column: Column, stem: tuple[str, ...], tables:
     )
 
 
-def _polymorphic(table: Table, column: Column) -> bool:
-    stem = "".join(words(column.name)[:-1])
-    return bool(stem) and any(
-        "".join(words(other.name)) in (f"{stem}type", f"{stem}kind", f"{stem}class", f"{stem}table")
-        for other in table.columns
-        if other.category in "SE"  # it names a class: text, or an enum
-    )
+def _polymorphic(table: Table, column: Column, tables: _Tables) -> bool:
+    return bool(tables.classes(table)) and "".join(words(column.name)[:-1]) in tables.classes(table)
 
 
 def _by_id(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) -> Found | None:
@@ -661,15 +695,11 @@ def _scoped(
     table: Table, column: Column, stem: tuple[str, ...], tables: _Tables, role: tuple[str, ...]
 ) -> Found | Unclear | None:
     """`forum_posts.topic_id` means forum_topics."""
-    own = words(table.name)
-    for size in range(len(own), 0, -1):
-        for begin in dict.fromkeys(("".join(own[:size]), "".join(map(singular, own[:size])))):
-            for noun in _nouns(stem):
-                named = [
-                    t
-                    for t in tables.called(begin + noun, table)
-                    if t.schema == table.schema and (role or t is not table)
-                ]
+    for begin in _scopes(table.name):
+        for noun in _nouns(stem):
+            named = tables.called(begin + noun, table)
+            if named:
+                named = [t for t in named if t.schema == table.schema and (role or t is not table)]
                 found = _fit(table, column, named, "beside the name of its own table it is called after")
                 if found is not None:
                     return found
@@ -678,7 +708,7 @@ def _scoped(
 
 def _same_key(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) -> Found | None:
     """A column of the name that one table's primary key has."""
-    spelled = "".join(words(column.name))
+    spelled = _joined(column.name)
     holders = tables.keys.get(spelled, []) if spelled not in _GENERIC else []
     holders = [t for t in holders if t is not table and _key_for(column, t) and words(t.name)[-1] not in _PARTICULARS]
     holders = _nearest(holders, table)
@@ -719,7 +749,7 @@ def _shared_key(table: Table, column: Column, stem: tuple[str, ...], tables: _Ta
 
     () where the column is no key of its own and its table is called after none of them: it may mean any.
     """
-    spelled = "".join(words(column.name))
+    spelled = _joined(column.name)
     holders = tables.keys.get(spelled, []) if spelled not in _GENERIC else []
     holders = [other for other in holders if other is not table and _key_for(column, other)]
     if len(holders) < 2 or not any(set(_nouns(stem)) & set(_nouns(words(other.name))) for other in holders):
