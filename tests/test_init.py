@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -60,9 +61,13 @@ def test_the_file_is_taken_as_it_is(database: Make, tmp_path: Path) -> None:
     assert declared(text).soft_delete.columns == {"deleted_at": "IS NOT NULL"}
     before = run_auditor("audit", dsn, "--select", "references", "--config", os.devnull, cwd=tmp_path)
     assert before.returncode == 0, "a suspicion"
-    after = run_auditor("audit", dsn, "--select", "references", "--config", "auditor.toml", cwd=tmp_path)
-    assert (after.returncode, after.stderr) == (1, "")
-    assert "1 row of public.orders points to 1 row of public.users that does not exist" in " ".join(
+    after = run_auditor("audit", dsn, "--select", "references", "--config", "auditor.toml", "-f", "json", cwd=tmp_path)
+    assert after.returncode == 1
+    (finding,) = json.loads(after.stdout)["findings"]
+    assert (finding["title"], finding["confidence"]) == (
+        "1 row of public.orders points to 1 row of public.users that does not exist",
+        "proven",
+    )
         after.stdout.split()
     )
 
