@@ -220,6 +220,47 @@ def test_composite_keys(database: Make) -> None:
     )
 
 
+def test_keys_that_are_references_themselves(database: Make) -> None:
+    """What shares a table's key is not meant where the table is; of a family of subtypes, whose name the own table bears."""
+    dsn = database(
+        """
+        CREATE TABLE film (film_id int PRIMARY KEY); CREATE TABLE film_text (film_id int PRIMARY KEY);
+        CREATE TABLE inventory (id int PRIMARY KEY, film_id int);
+        CREATE TABLE ci_pipelines (id int PRIMARY KEY); CREATE TABLE ci_configs (pipeline_id int PRIMARY KEY);
+        CREATE TABLE metrics (id int PRIMARY KEY, pipeline_id int);
+        CREATE TABLE party (party_id int PRIMARY KEY); CREATE TABLE person (party_id int PRIMARY KEY);
+        CREATE TABLE vendor (party_id int PRIMARY KEY); CREATE TABLE store (party_id int PRIMARY KEY);
+        CREATE TABLE vendor_contacts (id int PRIMARY KEY, party_id int); CREATE TABLE invoices (id int, party_id int);
+        """
+    )
+    assert inferred(dsn) == {
+        "film_text.film_id": "film.film_id",
+        "inventory.film_id": "film.film_id",
+        "ci_configs.pipeline_id": "ci_pipelines.id",
+        "metrics.pipeline_id": "ci_pipelines.id",
+        "person.party_id": "party.party_id",
+        "vendor.party_id": "party.party_id",
+        "store.party_id": "party.party_id",
+        "vendor_contacts.party_id": "vendor.party_id",
+    }
+
+
+def test_a_table_of_the_name_with_another_key_leaves_the_one_of_the_same_kind(database: Make) -> None:
+    dsn = database(
+        """
+        CREATE TABLE nodes (node_id int, version int, PRIMARY KEY (node_id, version));
+        CREATE TABLE current_nodes (id int PRIMARY KEY);
+        CREATE TABLE node_tags (node_id int, version int, k text, PRIMARY KEY (node_id, version, k));
+        CREATE TABLE current_node_tags (node_id int, k text, PRIMARY KEY (node_id, k));
+        CREATE TABLE elsewhere (node_id int);
+        """
+    )
+    assert inferred(dsn) == {
+        "node_tags.node_id,version": "nodes.node_id,version",
+        "current_node_tags.node_id": "current_nodes.id",
+    }
+
+
 def test_link_tables_with_numbered_columns(database: Make) -> None:
     dsn = database(
         """

@@ -76,7 +76,22 @@ _ROLES = {
     *("redeemer", "subscriber", "follower", "followee", "liker", "voter", "blocker", "actor", "initiator", "operator"),
     *("responder", "closer", "resolver", "publisher", "translator", "mentor", "contributor", "maintainer", "organizer"),
     *("organiser", "host", "participant", "attendee", "referrer", "signer", "verifier", "validator", "auditor"),
-    *("inspector", "impersonator", "speaker", "recorder", "canceller", "holder", "registrant", "borrower", "lender"),
+    *(
+        "granter",
+        "grantor",
+        "grantee",
+        "revoker",
+        "proposer",
+        "inspector",
+        "impersonator",
+        "speaker",
+        "recorder",
+        "canceller",
+        "holder",
+        "registrant",
+        "borrower",
+        "lender",
+    ),
 }
 _SUPERIORS = {"manager", "supervisor", "superior", "boss", "mentor"}
 # `created_by` and `lastupdatedby`, but neither `standby` nor what things do to each other.
@@ -276,7 +291,7 @@ class _Tables:
         self.all = list(catalog.base_tables())
         self.names = {"".join(words(table.name)) for table in self.all}
         self.nouns: dict[str, list[Table]] = defaultdict(list)
-        self.short: dict[str, list[Table]] = defaultdict(list)  # without a prefix or an ending that many tables have
+        self.short: dict[str, list[Table]] = defaultdict(list)  # less exactly
         self.keys: dict[str, list[Table]] = defaultdict(list)
         self.nicknames: dict[int, tuple[str, ...]] = {}
         prefixes = self._prefixes()
@@ -284,8 +299,9 @@ class _Tables:
             parts = words(table.name)
             if not parts:
                 continue
-            for noun in _nouns(parts):
-                self.nouns[noun].append(table)
+            begin = "".join(parts[:-1])
+            for noun in _nouns(parts):  # students_classes answers to student_class where nothing is called just so
+                (self.nouns if noun.startswith(begin) else self.short)[noun].append(table)
             plain = parts[1:] if len(parts) > 1 and (table.schema, parts[0]) in prefixes else parts
             plain = plain[:-1] if len(plain) > 1 and plain[-1] in _ENDINGS else plain
             if plain != parts:
@@ -562,7 +578,7 @@ def _beside(table: Table, column: Column, parent: Table, key: tuple[str, ...], r
         own = column if spelled == rest and column not in columns else table.by_name.get(name)
         if own is None or own in columns or own.generated or not same_kind(own, parent.by_name[name]):
             return ()
-        if own is not column and spelled in _GENERIC:
+        if own is not column and spelled in _GENERIC - {"version", "type", "kind", "number", "no"}:
             return ()
         columns.append(own)
     names = tuple(own.name for own in columns)
@@ -643,7 +659,10 @@ def _by_id(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables)
     whole = _shared_key(table, column, stem, tables)
     whole = _named(table, column, stem, tables, ()) if whole is None else whole
     if whole is not None:
-        return whole or None
+        return whole or _scoped(table, column, stem, tables, ()) or None
+    scoped = _scoped(table, column, stem, tables, ())
+    if scoped:
+        return scoped
     same = _same_key(table, column, stem, tables)
     if same is not None:
         return same
@@ -722,6 +741,9 @@ def _same_key(table: Table, column: Column, stem: tuple[str, ...], tables: _Tabl
         return None
     (parent,) = holders
     key = parent.primary_key[0]
+    further = _scoped(parent, parent.by_name[key], stem, tables, ())
+    if further and further.table is not table:  # that key is itself a reference, to the same thing
+        return further
     about = "".join(words(parent.name))
     if any(about.startswith(noun) and about not in _nouns(stem) for noun in _nouns(stem)) and not own:
         singular_about = _nouns(words(parent.name))
@@ -747,7 +769,7 @@ def _key_in_a_role(table: Table, column: Column, tables: _Tables) -> Found | Non
 def _shared_key(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables) -> Found | Unclear | None:
     """Of a table and those that share its key, name and all, the one that the column's own table is called after.
 
-    () where the column is no key of its own and its table is called after none of them: it may mean any.
+    () where they are many, the column is no key of its own, and its table is called after none: it may mean any.
     """
     spelled = _joined(column.name)
     holders = tables.keys.get(spelled, []) if spelled not in _GENERIC else []
@@ -761,7 +783,8 @@ def _shared_key(table: Table, column: Column, stem: tuple[str, ...], tables: _Ta
         if any(own != noun and (own.startswith(noun) or own.endswith(noun)) for noun in _nouns(words(other.name)))
     ]
     if not named:
-        return None if (column.name,) == table.primary_key else ()
+        several = len(holders) > 3 and (column.name,) != table.primary_key
+        return () if several else None
     longest = max(named, key=lambda other: len(other.name))
     key = longest.primary_key[0]
     return Found(longest, key, f"it is called like the primary key of {longest.sql}, and its table after that table")
