@@ -151,12 +151,13 @@ class _Asker:
     def profiles(self, references: list[Reference]) -> list[_Profile | Failure]:
         """One profile or failure per reference."""
         found: list[_Profile | Failure] = []
+        keys: dict[tuple[int, str], list[tuple[str | None, ...]]] = {}
         session = Session(self.target)
         try:
             for reference in references:
                 try:
                     with session.transaction() as fetch:
-                        found.append(_profile(reference, fetch))
+                        found.append(_profile(reference, fetch, keys))
                 except psycopg.Error as error:
                     found.append(Failure(*reason_of(error, session)))
                     if not session.alive:
@@ -167,7 +168,8 @@ class _Asker:
         return found
 
 
-def _profile(reference: Reference, fetch: Fetch) -> _Profile:
+def _profile(reference: Reference, fetch: Fetch, keys: dict[tuple[int, str], list[tuple[str | None, ...]]]) -> _Profile:
+    """`keys` holds what is known of keys already."""
     table, parent = reference.table, reference.referenced
     only = "ONLY " if table.only else ""
     points = " AND ".join(f"{ident(name)} IS NOT NULL" for name in reference.columns)
@@ -181,8 +183,15 @@ def _profile(reference: Reference, fetch: Fetch) -> _Profile:
     column, other = ident(name), ident(key)
     own = f"SELECT pg_catalog.count(*), pg_catalog.min({column}), pg_catalog.max({column}) FROM {only}{table.sql} WHERE {points}"
     several = f"SELECT pg_catalog.count(*) FROM (SELECT DISTINCT {column} FROM {only}{table.sql} WHERE {points} LIMIT 3) AS few"
-    keys = f"SELECT pg_catalog.count(*), pg_catalog.min({other}), pg_catalog.max({other}) FROM {parent.sql}"
-    ((count, lowest, highest),), ((different,),), ((rows, first, last),) = fetch(own), fetch(several), fetch(keys)
+    if (parent.oid, key) not in keys:
+        keys[parent.oid, key] = fetch(
+            f"SELECT pg_catalog.count(*), pg_catalog.min({other}), pg_catalog.max({other}) FROM {parent.sql}"
+        )
+    ((count, lowest, highest),), ((different,),), ((rows, first, last),) = (
+        fetch(own),
+        fetch(several),
+        keys[parent.oid, key],
+    )
 
     def number(text: str | None) -> int | None:
         return None if text is None else int(text)
@@ -293,7 +302,7 @@ def _value(answer: Answer, reference: Reference) -> str:
     """The one value that the orphans hold, as SQL; dots where it is not to be shown."""
     sample = answer.evidence.sample
     value = sample[0].get(reference.columns[0]) if sample else None
-    if value is None or value == WITHHELD:
+    if value is None or value == WITHHELD or any(unicodedata.category(character) == "Cs" for character in value):
         return "..."
     return value if re.fullmatch(r"-?[0-9]+", value) else literal(value).strip()
 
@@ -336,6 +345,7 @@ def _soft_deletes(catalog: Catalog, scope: Scope, asker: _Asker, unread: list[st
         try:
             keys = ((toml(column), toml(condition)),)
         except ValueError:
+            unread.append(f"{ident(column)}: this name cannot be written in TOML")
             continue
         entries.append(Entry(keys, tuple(why), not others and 0 < deleted < rows))
     return tuple(entries)

@@ -386,17 +386,20 @@ def relations(catalog: Catalog, table: Table) -> tuple[tuple[Reference, ForeignK
             continue
         if not reference.configured:
             by = "by" in words(reference.columns[0])[-2:]
-            if by or reference.referenced.oid in known or not numbered(reference):
+            if by or reference.referenced.oid in known or not tellable(reference):
                 continue
         known.add(reference.referenced.oid)
         found.append((reference, None))
     return (*declared, *found)
 
 
-def numbered(reference: Reference) -> bool:
-    """Whether its keys are integers or uuids: what people type themselves is too often a copy, or another's code."""
+def tellable(reference: Reference) -> bool:
+    """Whether rows can tell: its keys are uuids, or integers under a name that is evidence by itself.
+
+    What people type themselves is too often a copy, or another's code; small integers are contained in any dense key.
+    """
     types = {reference.table.by_name[name].base_oid for name in reference.columns}
-    return types <= {*INTEGERS, UUID}
+    return types == {UUID} or (types <= {*INTEGERS, UUID} and not reference.weak)
 
 
 def is_link_table(catalog: Catalog, table: Table) -> bool:

@@ -1,15 +1,16 @@
 """A column is a reference in all but name: no foreign key declares it.
 
 Nothing prevents orphans, a deleted parent leaves its children behind without an error, and the planner and every tool that
-reads the schema know nothing of the relation. It is inferred: the column is called after exactly one table, in full, in a
-role (`created_by`, `parent_id`) or abbreviated, or columns of its name are foreign keys elsewhere; it has the type of that
+reads the schema know nothing of the relation. It is inferred: the column is called after exactly one table, or after a role
+(`created_by`, `parent_id`), its comment says so, or columns of its name are foreign keys elsewhere; it has the type of that
 table's key; and the rows bear it out. Since small integers are contained in any dense key, the name is the evidence there and
 the rows can only refute it: with more than 5 % orphans (half, for uuids) it is no reference. So this is never more than
 suspected; the configuration (`[[reference]]`, which `auditor init` proposes) makes it proven.
 
 Not flagged: columns under a foreign key or in the configuration; polymorphic columns (`x_type` beside `x_id`); ids of other
 systems (`external_id`, `trace_id`, `stripe_customer_id`); keys that are neither integers nor uuids, or of another type than
-the parent's; names that two tables answer to; logs, archives and copies, which keep what is gone; fewer than 10 rows that
+the parent's; integers whose name only hints, like an abbreviation (`auditor init` asks more of their rows and proposes them);
+names that two tables answer to; logs, archives and copies, which keep what is gone; fewer than 10 rows that
 point somewhere, or to another row than themselves; views, and partitions on their own.
 
 Fix: a foreign key, added NOT VALID and validated afterwards; where rows are orphans, they are cleaned in between.
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from auditor import ddl
-from auditor.catalog.infer import FEWEST_ROWS, most_orphans, numbered
+from auditor.catalog.infer import FEWEST_ROWS, most_orphans, tellable
 from auditor.catalog.model import Catalog, Reference, Table
 from auditor.check import Ask, Confidence, Depth, Finding, Fix, Object, Result, Severity
 from auditor.probe import Answer, Matching, Unmatched
@@ -32,7 +33,7 @@ depths = (Depth.DATA,)
 
 def check(catalog: Catalog) -> Iterator[Result]:
     for reference in catalog.references:
-        if not reference.configured and numbered(reference):
+        if not reference.configured and tellable(reference):
             subject = reference.table.object("column", columns=reference.columns)
             yield Ask(subject, Unmatched.of(reference), partial(read, subject=subject, reference=reference))
 
