@@ -24,8 +24,8 @@ class CannotConnectError(AuditorError):
 
 
 def nearest(word: str, known: list[str]) -> str:
-    """`; did you mean ...?` for the known words closest to `word`, or the empty string when none is close."""
+    """`; did you mean ...?` for the known word closest to `word`, or the empty string when none is close."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, known, n=2, cutoff=0.6)
-    return f"; did you mean {' or '.join(close)}?" if close else ""
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"; did you mean {close[0]}?" if close else ""

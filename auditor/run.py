@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 
 import psycopg
 
+from auditor.catalog.model import Table
 from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError
 from auditor.plan import Task
 from auditor.probe import Answer, UnansweredError
 from auditor.probe.textbook import Samples, ask
+from auditor.text import literal
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts to reach a server that went away
@@ -38,6 +40,16 @@ class Progress:
     cost_total: int
     reading: tuple[str, ...]
     seconds: float
+
+
+def _moment(tables: list[Table]) -> str:
+    """Asks for the snapshot, and what the names of the tables stand for: locked since they were read, they cannot move.
+
+    to_regclass knows no U&"..." (documentation: System Information Functions).
+    """
+    plain = (".".join('"' + part.replace('"', '""') + '"' for part in (table.schema, table.name)) for table in tables)
+    names = (f"pg_catalog.to_regclass({literal(name)})::pg_catalog.oid::pg_catalog.text" for name in plain)
+    return f"SELECT {', '.join(('pg_catalog.pg_current_snapshot()::pg_catalog.text', *names))}"
 
 
 @dataclass
@@ -158,10 +170,15 @@ class Runner:
             if session is None:
                 return None, None
             started = time.monotonic()
+            tables = list(dict.fromkeys(table for table, _ in task.probe.reads()))
             try:
                 with session.transaction() as fetch:
                     answer = ask(task.probe, fetch, self.samples)
-                    snapshot = fetch("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text")[0][0]
+                    snapshot, *oids = fetch(_moment(tables))[0]
+                if oids != [str(table.oid) for table in tables]:
+                    return Failure(
+                        "unsupported", "another table has taken the name of one that was planned for"
+                    ), session
                 evidence = replace(answer.evidence, snapshot=snapshot, seconds=round(time.monotonic() - started, 4))
                 return replace(answer, evidence=evidence), session
             except UnansweredError as error:

@@ -28,6 +28,7 @@ from tests.helpers import audit, login, titles
 
 CASES = Path(__file__).parent / "checks"
 MINE = (
+    "references/orphan_rows",
     "references/fk_not_enforced",
     "references/orphaned_memberships",
     "references/missing_fk",
@@ -115,11 +116,17 @@ def test_fixes_mend_and_roll_back(path: Path, database: Make, version: int) -> N
                 continue  # what a backup holds; other columns of the domain are in the way, as its caveat says
             dsn = database(TEMPLATE=str(template))
             columns = {**FILLED_IN, '"%s"': "'2024-06-01'"} if finding.object.table == "Terms" else FILLED_IN
+            caveats = " ".join(fix.caveats)
+            if "fails while their rows break it" in caveats and "VALIDATE" in " ".join(fix.sql):
+                with pytest.raises(psycopg.errors.CheckViolation):
+                    run(dsn, fix.sql, columns)
+                continue
             run(dsn, fix.sql, columns)
             assert about(case.audit(dsn), finding) == [], (finding.title, fix.title)
             if fix.rollback:
                 run(dsn, fix.rollback, columns)
-                assert about(case.audit(dsn), finding), (finding.title, fix.title)
+                back = bool(about(case.audit(dsn), finding))
+                assert back is ("leaves the foreign key away" not in caveats), (finding.title, fix.title)
 
 
 def test_a_forgotten_replace_changes_nothing(database: Make) -> None:
@@ -141,8 +148,9 @@ def test_a_forgotten_replace_changes_nothing(database: Make) -> None:
 def test_fixes_of_a_domain(database: Make) -> None:
     script = """
         CREATE DOMAIN qty AS int;
-        CREATE TABLE lines (id int PRIMARY KEY, n qty);
-        INSERT INTO lines VALUES (1, -1), (2, 5);
+        CREATE DOMAIN small_qty AS qty;
+        CREATE TABLE lines (id int PRIMARY KEY, n qty, small small_qty);
+        INSERT INTO lines VALUES (1, -1, 1), (2, 5, NULL);
         ALTER DOMAIN qty ADD CONSTRAINT positive CHECK (VALUE > 0) NOT VALID;
     """
     (finding,) = audit(database(script), select=["nullability/check-violated"]).findings
@@ -536,7 +544,7 @@ def test_unmatched_is_what_the_documentation_says(bench: Bench, version: int, re
             vouched = bench.succeeds(again)
         else:
             vouched = bench.succeeds(f"{again} NOT VALID", f"ALTER TABLE {table.sql} VALIDATE CONSTRAINT points")
-        assert vouched is not orphans
+        assert vouched is (not orphans)
 
 
 @st.composite

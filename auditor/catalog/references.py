@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from auditor.catalog.model import Catalog, Column, Reference, Table
 from auditor.catalog.names import singular, singulars, words
-from auditor.text import ident, idents
+from auditor.text import ident, idents, unquoted
 
 INTEGERS, UUID = frozenset({20, 21, 23}), 2950  # oids of int8, int2, int4 and of uuid (pg_type.dat)
 _ID = {"id", "uuid", "guid", "oid", "fk", "ref"}
@@ -231,10 +231,6 @@ def _name(name: str) -> _Name | None:
         if last.endswith(ending) and len(last) > len(ending) + 1:  # bookingid
             return _Name(_unnumbered((*parts[:-1], last.removesuffix(ending))), True)
     return _Name(_unnumbered(parts), False)
-
-
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
 
 
 def _unnumbered(parts: tuple[str, ...]) -> tuple[str, ...]:
@@ -623,7 +619,7 @@ def _by_comment(table: Table, column: Column, tables: _Tables) -> Found | Unclea
     if _DENIED.search(column.comment or ""):
         return ()
     for found in _REFERRED.finditer(column.comment or ""):
-        schema, name, key, third = (_unquoted(part) if part else None for part in found.groups())
+        schema, name, key, third = (unquoted(part) if part else None for part in found.groups())
         key = key or third
         named = [t for t in tables.all if t.name == name and schema in (None, t.schema)]
         if not named and schema is not None:  # users.id

@@ -32,6 +32,7 @@ _VALUE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\bVALUE\b""")
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
+    checked = {kind.oid for kind in catalog.types.values() if kind.checks or kind.element}
     for table in catalog.tables.values():
         if not table.holds_rows:
             continue
@@ -42,6 +43,8 @@ def check(catalog: Catalog) -> Iterator[Result]:
                 judge = partial(of_table, catalog=catalog, subject=subject, table=table, constraint=constraint)
                 yield Ask(subject, probe, judge, depth=depth_of(constraint))
         for column in () if table.is_partition else table.columns:
+            if column.type_oid not in checked:
+                continue
             for constraint, condition in through(catalog, column.type_oid, ident(column.name)):
                 subject = table.object("column", constraint.name, (column.name,))
                 probe = Matching(table, condition, (column.name,))
@@ -117,7 +120,7 @@ def of_domain(
         message=f"The rule is {one_line_sql(constraint.expression or '')}, and for these values it is false. {state}Reading"
         " goes on; but whatever takes such a value through the domain again, a cast, an assignment or a function, fails"
         " with SQLSTATE 23514.",
-        fixes=domain_fixes(answer, table, column, constraint, domain),
+        fixes=domain_fixes(answer, catalog, table, column, constraint),
     )
 
 
@@ -168,7 +171,10 @@ def table_fixes(answer: Answer, catalog: Catalog, table: Table, constraint: Cons
     )
 
 
-def domain_fixes(answer: Answer, table: Table, column: Column, constraint: Constraint, domain: str) -> tuple[Fix, ...]:
+def domain_fixes(
+    answer: Answer, catalog: Catalog, table: Table, column: Column, constraint: Constraint
+) -> tuple[Fix, ...]:
+    domain = name_of(catalog, constraint)
     alter = f"ALTER DOMAIN {domain}"
     name = ident(constraint.name)
     drop = f"{alter} DROP CONSTRAINT {name};"
@@ -179,8 +185,11 @@ def domain_fixes(answer: Answer, table: Table, column: Column, constraint: Const
         f"VALIDATE reads every column of {domain}: it fails while another one holds such a value, and where a column is an"
         " array or a row of it.",
     )
+    # VALIDATE would read a copy that has columns of the domain too.
+    under = {c.name: catalog.types[c.base_oid] for c in table.columns if c.type_oid != c.base_oid}
+    types = {name: qualified(base.schema, base.name) for name, base in under.items()}
     return (
-        *cleaned(answer, table, (column.name,), (validate,), (drop,), (as_it_was,), locks, caveats),
+        *cleaned(answer, table, (column.name,), (validate,), (drop,), (as_it_was,), locks, caveats, types),
         Fix(
             "Drop the CHECK from the domain, if nobody means it any more",
             (drop,),
@@ -200,11 +209,12 @@ def cleaned(
     redo: tuple[str, ...],
     locks: str,
     caveats: tuple[str, ...],
+    types: dict[str, str] | None = None,
 ) -> tuple[Fix, ...]:
     """Put the values right, or delete the rows; `undo` and `redo` take the CHECK away and back for the rollback."""
     where = answer.evidence.where or "false"
     copy = ddl.short(table.name, "violations")
-    keep = ddl.keep_rows(table, where, copy)
+    keep = ddl.keep_rows(table, where, copy, types)
     plain = [name for name in columns if not table.by_name[name].generated]
     made = []
     if plain:

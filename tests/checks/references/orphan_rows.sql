@@ -55,3 +55,61 @@ INSERT INTO app.visits VALUES (1, 1, 'user'), (2, 400, 'user'), (3, 401, 'robot'
 -- config: from = "app.visits(visitor)"
 -- config: to = "app.users(id)"
 -- config: where = "kind = 'user'"
+
+-- what the operator of the key compares, not what the columns' types would: text by its blanks, char(n) without
+CREATE TABLE app.codes (code varchar(10) UNIQUE);
+INSERT INTO app.codes VALUES ('a'), ('b ');
+CREATE TABLE app.padded (id int PRIMARY KEY, code char(4) REFERENCES app.codes (code)); -- finds: 1 row of app.padded points to 1 row of app.codes that does not exist
+CREATE TABLE app.signs (sign char(4) PRIMARY KEY);
+INSERT INTO app.signs VALUES ('a');
+CREATE TABLE app.unpadded (id int PRIMARY KEY, sign text REFERENCES app.signs); -- finds: 1 row of app.unpadded points to 1 row of app.signs that does not exist
+SET session_replication_role = replica;
+INSERT INTO app.padded VALUES (1, 'a'), (2, 'b');
+INSERT INTO app.unpadded VALUES (1, 'a'), (2, 'a  '), (3, 'a         '), (4, ' a');
+RESET session_replication_role;
+CREATE FUNCTION app.tens(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 10 - $2 / 10';
+CREATE FUNCTION app.same_ten(int, int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 10 = $2 / 10';
+CREATE FUNCTION app.less_ten(int, int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 10 < $2 / 10';
+CREATE OPERATOR app.~= (LEFTARG = int, RIGHTARG = int, FUNCTION = app.same_ten, COMMUTATOR = OPERATOR(app.~=));
+CREATE OPERATOR app.~< (LEFTARG = int, RIGHTARG = int, FUNCTION = app.less_ten);
+CREATE OPERATOR CLASS app.tens FOR TYPE int USING btree AS OPERATOR 1 app.~<, OPERATOR 3 app.~=, FUNCTION 1 app.tens(int, int);
+CREATE TABLE app.decades (year int);
+CREATE UNIQUE INDEX ON app.decades (year app.tens);
+INSERT INTO app.decades VALUES (1980), (2005);
+CREATE TABLE app.films (id int PRIMARY KEY, year int REFERENCES app.decades (year)); -- finds: 2 rows of app.films point to 2 rows of app.decades that do not exist
+SET session_replication_role = replica;
+INSERT INTO app.films VALUES (1, 1989), (2, 2001), (3, 1990), (4, 1979);
+RESET session_replication_role;
+
+-- a parent that belongs to an extension is a parent all the same, and its own references are not judged
+CREATE TABLE app.regions (id int PRIMARY KEY, part_of int);
+CREATE TABLE app.cities (id int PRIMARY KEY, region_id int REFERENCES app.regions); -- finds: 1 row of app.cities points to 1 row of app.regions that does not exist
+INSERT INTO app.regions VALUES (1, 7);
+ALTER TABLE app.regions ADD CONSTRAINT regions_region FOREIGN KEY (part_of) REFERENCES app.regions NOT VALID;
+ALTER EXTENSION plpgsql ADD TABLE app.regions;
+SET session_replication_role = replica;
+INSERT INTO app.cities VALUES (1, 1), (2, 2);
+RESET session_replication_role;
+
+-- a reference to itself, to a unique key, of one partition, over several levels; rows of an heir are not its own
+CREATE TABLE app.folders (id int PRIMARY KEY, path text, inside text); -- finds: 2 rows of app.folders point to 1 row of app.folders that does not exist
+CREATE UNIQUE INDEX ON app.folders (path);
+ALTER TABLE app.folders ADD CONSTRAINT folders_inside FOREIGN KEY (inside) REFERENCES app.folders (path) DEFERRABLE INITIALLY DEFERRED;
+CREATE TABLE app.days (day int, user_id int) PARTITION BY LIST (day);
+CREATE TABLE app.days_1 PARTITION OF app.days FOR VALUES IN (1);
+CREATE TABLE app.days_2 PARTITION OF app.days FOR VALUES IN (2);
+ALTER TABLE app.days_2 ADD CONSTRAINT days_user FOREIGN KEY (user_id) REFERENCES app.users; -- finds: 1 row of app.days_2 points to 1 row of app.users that does not exist
+CREATE TABLE app.clicks (id int, user_id int REFERENCES app.users) PARTITION BY RANGE (id); -- finds: 2 rows of app.clicks point to 1 row of app.users that does not exist
+CREATE TABLE app.clicks_1 PARTITION OF app.clicks FOR VALUES FROM (0) TO (10) PARTITION BY HASH (user_id);
+CREATE TABLE app.clicks_2 PARTITION OF app.clicks_1 FOR VALUES WITH (MODULUS 1, REMAINDER 0);
+CREATE TABLE app.clicks_3 (user_id int, id int CHECK (id >= 10 AND id < 20), FOREIGN KEY (user_id) REFERENCES app.users);
+ALTER TABLE app.clicks ATTACH PARTITION app.clicks_3 FOR VALUES FROM (10) TO (20);
+CREATE TABLE app.pets (id int PRIMARY KEY, user_id int REFERENCES app.users); -- finds: 1 row of app.pets points to 1 row of app.users that does not exist
+CREATE TABLE app.dogs () INHERITS (app.pets);
+SET session_replication_role = replica;
+INSERT INTO app.folders VALUES (1, '/', NULL), (2, '/a', '/'), (3, '/b/c', '/b'), (4, '/b/d', '/b'), (5, NULL, '/a');
+INSERT INTO app.days VALUES (1, 70), (2, 71), (2, 1);
+INSERT INTO app.clicks VALUES (1, 1), (2, 72), (11, 72), (12, NULL);
+INSERT INTO app.pets VALUES (1, 73);
+INSERT INTO app.dogs VALUES (2, 74);
+RESET session_replication_role;
