@@ -122,8 +122,16 @@ Pace = Annotated[
         " server's own parallel workers.  [default: normal]",
     ),
 ]
+Jobs = Annotated[int | None, typer.Option(help="Connections that read at the same time.  [default: 2, gentle: 1]")]
+StatementTimeout = Annotated[
+    str | None,
+    typer.Option(metavar="DURATION", help="Longest time one query may take: 90s, 5min.  [default: 10min]"),
+]
 LockTimeout = Annotated[
     str | None, typer.Option("--lock-timeout", metavar="DURATION", help="Longest wait for a lock.  [default: 2s]")
+]
+SampleValues = Annotated[
+    str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
 ]
 SqlFiles = Annotated[
     list[Path] | None,
@@ -252,17 +260,10 @@ def audit(
     ] = None,
     config: Config = None,
     pace: Pace = None,
-    jobs: Annotated[
-        int | None, typer.Option(help="Connections that read at the same time.  [default: 2, gentle: 1]")
-    ] = None,
-    statement_timeout: Annotated[
-        str | None,
-        typer.Option(metavar="DURATION", help="Longest time one query may take: 90s, 5min.  [default: 10min]"),
-    ] = None,
+    jobs: Jobs = None,
+    statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
-    samples: Annotated[
-        str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
-    ] = None,
+    samples: SampleValues = None,
     sql: SqlFiles = None,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.")
@@ -433,6 +434,61 @@ def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> No
     else:
         raise UsageError(f"there is no schema {what!r}; known are report and config")
     print(json.dumps(made(), indent=2))
+
+
+@app.command()
+def init(
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output.")
+    ] = Path("auditor.toml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    schema: Schemas = None,
+    exclude_schema: NotSchemas = None,
+    table: Tables = None,
+    exclude_table: NotTables = None,
+    config: Config = None,
+    pace: Pace = None,
+    jobs: Jobs = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    samples: SampleValues = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """Write an auditor.toml with what nobody declared: references, companions, soft deletes, as the rows bear them out.
+
+    Of a configuration that is there the connection and the options count; what it declares of the data is found anew.
+    """
+    from auditor import init as first
+    from auditor.config import load as load_settings
+    from auditor.output import check_writable, write
+
+    path = None if str(output) == "-" else output
+    if path is not None:
+        check_writable(path)
+        if path.is_file() and not force:
+            raise UsageError(f"{path} is there already; --force replaces it, -o - prints what would be written")
+    given = {
+        "schemas": schema or None,
+        "exclude_schemas": exclude_schema or None,
+        "tables": table or None,
+        "exclude_tables": exclude_table or None,
+        "pace": pace,
+        "jobs": jobs,
+        "statement_timeout": statement_timeout,
+        "lock_timeout": lock_timeout,
+        "samples": samples,
+    }
+    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    catalog, made = first.draft(settings, target, _progress(False))
+    write(first.render(catalog, made), path)
+    print(made.line(str(path) if path else ""), file=sys.stderr if path is None else sys.stdout)
+    raise typer.Exit(4 if made.unread else 0)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from auditor.catalog.model import Catalog, Table
@@ -144,12 +144,18 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
             made.not_checked.append((check, NotChecked(ask.subject, *hindered)))
             if ask.unread is not None:
                 made.findings.append((check, ask.unread))
-    facts = Facts(catalog)
-    for probes in units(readable):
-        orders = together(facts, probes).orders
-        made.tasks += [Task(probe, readable[probe], choices[0]) for probe, choices in zip(probes, orders, strict=True)]
-    made.tasks.sort(key=lambda task: task.cost)
+    made.tasks = chosen(catalog, readable)
     return made
+
+
+def chosen(catalog: Catalog, asked: Mapping[Probe, tuple[tuple[Check, Ask], ...]]) -> list[Task]:
+    """A task for each probe, and who waits for it, with the strategy to begin with; cheapest first."""
+    facts = Facts(catalog)
+    tasks: list[Task] = []
+    for probes in units(asked):
+        orders = together(facts, probes).orders
+        tasks += [Task(probe, asked[probe], choices[0]) for probe, choices in zip(probes, orders, strict=True)]
+    return sorted(tasks, key=lambda task: task.cost)
 
 
 def units(probes: Iterable[Probe]) -> list[list[Probe]]:

@@ -53,6 +53,8 @@ FORBIDDEN = {
     "auditor.catalog.*": ("auditor.probe*", "auditor.registry", "auditor.audit", "auditor.report*", "sqlalchemy"),
     "auditor.catalog.model": READS_THE_DATABASE,
     "auditor.catalog.infer": READS_THE_DATABASE,
+    "auditor.catalog.names": ("auditor.*",),
+    "auditor.catalog.references": READS_THE_DATABASE,
     "auditor.probe": READS_THE_DATABASE,
     "auditor.probe.*": ("auditor.plan", "auditor.run", "auditor.connection", "auditor.registry", "psycopg"),
     "auditor.plan": ("auditor.run", "auditor.connection", "auditor.audit", "psycopg"),

@@ -26,6 +26,9 @@ from auditor.catalog.model import (
     Table,
     Trigger,
 )
+from auditor.catalog.names import singular as singular
+from auditor.catalog.names import words as words
+from auditor.catalog.references import INTEGERS, UUID, inferred_references
 from auditor.errors import ConfigError, nearest
 from auditor.text import ident, idents, literal, unquoted
 
@@ -48,7 +51,7 @@ def complete(catalog: Catalog, settings: Settings, statements: tuple[Statement, 
     companions = tuple(_configured_companions(catalog, settings))
     declared = tuple(_configured_references(catalog, settings))
     references = (*declared, *_companions_parents(with_tombstones, companions, declared))
-    inferred = [r for r in _inferred_references(catalog) if not any(_same(r, other) for other in references)]
+    inferred = [r for r in inferred_references(catalog) if not any(_same(r, other) for other in references)]
     pairs = {frozenset((c.table.oid, c.companion.oid)) for c in companions}
     return replace(
         with_tombstones,
@@ -350,113 +353,11 @@ def _tombstone(column: Column) -> SoftDelete | None:
 
 # --- references ----------------------------------------------------------------------------------------------------
 
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z]+")
-_BETWEEN = re.compile(r"[^0-9A-Za-z]+")
-_ID = {"id", "uuid", "guid", "oid", "fk", "ref"}
-# A column called so refers to nothing in this database: it is a number or an identifier of another system.
-_EXTERNAL = {
-    *("external", "ext", "remote", "foreign", "legacy", "upstream"),
-    *("trace", "span", "request", "correlation", "session", "idempotency"),
-}
-# Systems: `stripe_id` and `stripe_customer_id` are theirs, unless a table of that whole name exists.
-_SYSTEMS = {
-    *("stripe", "paypal", "braintree", "adyen", "shopify", "google", "facebook", "apple", "github", "gitlab", "slack"),
-    *("twitter", "linkedin", "discord", "telegram", "aws", "azure", "okta", "auth0", "oauth", "saml", "ldap", "sso"),
-    *("salesforce", "hubspot", "zendesk", "intercom", "twilio", "sendgrid", "mailchimp", "firebase", "segment"),
-}
-_PARTIES = {"platform", "provider", "vendor", "partner", "merchant", "client", "source", "import", "device", "third"}
-# Tables that outlive what they speak of on purpose, or are copies.
-_CHRONICLES = {
-    *("log", "logs", "audit", "audits", "history", "histories", "archive", "archives", "archived", "journal", "trail"),
-    *("backup", "backups", "bak", "snapshot", "snapshots", "copy", "old", "tmp", "temp", "staging", "stg", "orphans"),
-}
 # What rows must say before an inferred reference is believed. Fewer rows than that are contained by chance.
 FEWEST_ROWS = 10
 # A share of orphans above which the column is no reference. Identifiers of another system hit a dense integer key as often
-# as its range is filled, so of integers nearly all must be there; a uuid hits by no chance, so half of them is enough.
+# as its range is filled, so of integers nearly all must be there; uuids and texts hit by no chance, so half of them is enough.
 _MOST_ORPHANS = {True: 0.5, False: 0.05}
-_INTEGERS, _UUID = {20, 21, 23}, 2950  # oids of int8, int2, int4 and of uuid (pg_type.dat)
-
-
-@lru_cache(maxsize=65536)
-def words(name: str) -> tuple[str, ...]:
-    """`primaryWorkspaceId` and `primary_workspace_id` as primary, workspace, id."""
-    return tuple(word.lower() for part in _BETWEEN.split(name) for word in _WORD.findall(part))
-
-
-@lru_cache(maxsize=4096)
-def singular(word: str) -> str:
-    """A regular English plural without its ending; any other word as it is."""
-    if len(word) > 3 and word.endswith("ies"):
-        return word[:-3] + "y"
-    if len(word) > 4 and re.search(r"(ss|sh|ch|x|z|us)es$", word):
-        return word[:-2]
-    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
-
-
-def _noun(name: str) -> tuple[str, ...]:
-    parts = words(name)
-    return (*parts[:-1], singular(parts[-1])) if parts else ()
-
-
-def _inferred_references(catalog: Catalog) -> Iterator[Reference]:
-    """Columns called after one table, of the type of its key: `workspace_id`, `primary_workspace_id`.
-
-    The name is the evidence: small integers are contained in any dense key. Left out are columns under a foreign key,
-    polymorphic ones, ids of other systems, keys that are neither integers nor uuids, names that two tables answer to,
-    and tables that keep what is gone (logs, archives, copies).
-    """
-    by_noun: dict[tuple[str, ...], list[Table]] = defaultdict(list)
-    for table in catalog.base_tables():
-        if len(table.primary_key) == 1:
-            by_noun[_noun(table.name)].append(table)
-    for table in catalog.base_tables():
-        if set(words(table.name)) & _CHRONICLES:
-            continue
-        declared = {column for key in table.foreign_keys for column in key.columns}
-        for column in table.columns:
-            if column.name in declared or column.generated:
-                continue
-            found = _parent_of(table, column, by_noun)
-            if found is not None and not _polymorphic(table, column):
-                parent, why = found
-                yield Reference(table, (column.name,), parent, parent.primary_key, configured=False, evidence=why)
-
-
-def _polymorphic(table: Table, column: Column) -> bool:
-    stem = "_".join(words(column.name)[:-1])
-    names = {"_".join(words(other.name)) for other in table.columns}
-    return bool(stem) and bool(names & {f"{stem}_type", f"{stem}_kind", f"{stem}_class", f"{stem}_table"})
-
-
-def _parent_of(table: Table, column: Column, by_noun: dict[tuple[str, ...], list[Table]]) -> tuple[Table, str] | None:
-    parts = words(column.name)
-    if len(parts) < 2 or parts[-1] not in _ID or set(parts) & _EXTERNAL:
-        return None
-    stem = (*parts[:-2], singular(parts[-2]))
-    if set(stem) <= _SYSTEMS:
-        return None
-    for start in range(len(stem)):
-        if set(stem[:start]) & (_SYSTEMS | _PARTIES):
-            return None
-        named = by_noun.get(stem[start:], [])
-        candidates = [parent for parent in named if _key_fits(column, parent)]
-        near = [parent for parent in candidates if parent.schema == table.schema] or candidates
-        if len(near) == 1 and not (near[0] is table and (column.name,) == table.primary_key):
-            said = f"it is called after {near[0].sql} and has the type of its primary key ({column.type})"
-            return near[0], said
-        if named:  # a table of that name is meant, whichever: not one whose name fits less
-            return None
-    return None
-
-
-def _key_fits(column: Column, parent: Table) -> bool:
-    key = parent.by_name[parent.primary_key[0]]
-    kinds = {column.base_oid, key.base_oid}
-    return kinds <= _INTEGERS or kinds == {_UUID}
-
 
 _ATTRIBUTES = {
     *("role", "status", "state", "kind", "type", "level", "access", "permission", "permissions", "scope", "position"),
@@ -465,13 +366,37 @@ _ATTRIBUTES = {
 
 
 def relations(catalog: Catalog, table: Table) -> tuple[tuple[Reference, ForeignKey | None], ...]:
-    """Every relation from `table` to another row: declared, with its foreign key; configured; inferred."""
+    """Every relation from `table` to another row: declared, with its foreign key; configured; inferred.
+
+    Of the inferred ones those that numbers or uuids bear out, once per referenced table: who did something to the row
+    (`created_by`) is none of what it links.
+    """
     declared = [
         (Reference(table, key.columns, catalog.tables[key.referenced], key.referenced_columns, configured=True), key)
         for key in table.foreign_keys
         if key.referenced in catalog.tables and not key.period
     ]
-    return (*declared, *((reference, None) for reference in catalog.references if reference.table is table))
+    known = {end.referenced.oid for end, _ in declared}
+    found = []
+    for reference in catalog.references:
+        if reference.table is not table:
+            continue
+        if not reference.configured:
+            by = "by" in words(reference.columns[0])[-2:]
+            if by or reference.referenced.oid in known or not tellable(reference):
+                continue
+        known.add(reference.referenced.oid)
+        found.append((reference, None))
+    return (*declared, *found)
+
+
+def tellable(reference: Reference) -> bool:
+    """Whether rows can tell: its keys are uuids, or integers under a name that is evidence by itself.
+
+    What people type themselves is too often a copy, or another's code; small integers are contained in any dense key.
+    """
+    types = {reference.table.by_name[name].base_oid for name in reference.columns}
+    return types == {UUID} or (types <= {*INTEGERS, UUID} and not reference.weak)
 
 
 def is_link_table(catalog: Catalog, table: Table) -> bool:
@@ -500,7 +425,8 @@ def is_link_table(catalog: Catalog, table: Table) -> bool:
 
 def most_orphans(reference: Reference) -> float:
     """The share of orphans up to which the rows bear out an inferred reference."""
-    return _MOST_ORPHANS[reference.table.by_name[reference.columns[0]].base_oid == _UUID]
+    columns = [reference.table.by_name[name] for name in reference.columns]
+    return _MOST_ORPHANS[any(column.base_oid == UUID or column.category == "S" for column in columns)]
 
 
 def _same(one: Reference, other: Reference) -> bool:

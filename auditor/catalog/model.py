@@ -365,7 +365,10 @@ class SoftDelete:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A relation that no foreign key declares: from the configuration, or inferred with its evidence in words."""
+    """A relation that no foreign key declares: from the configuration, or inferred with its evidence in words.
+
+    `weak`: that evidence would not do without rows that bear it out.
+    """
 
     table: Table
     columns: tuple[str, ...]
@@ -374,6 +377,7 @@ class Reference:
     configured: bool
     where: str | None = None
     evidence: str = ""
+    weak: bool = False
 
     @property
     def orphans(self) -> tuple[object, ...]:

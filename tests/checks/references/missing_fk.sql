@@ -23,6 +23,19 @@ INSERT INTO app.tasks SELECT n, CASE WHEN n > 38 THEN 777 ELSE n END FROM genera
 CREATE TABLE app.posts (id int PRIMARY KEY, group_id uuid); -- finds: 5 of 15 rows of app.posts point to 5 rows of app.groups that do not exist, and no foreign key declares group_id
 INSERT INTO app.posts SELECT n, CASE WHEN n <= 15 THEN md5((n + 10)::text)::uuid END FROM generate_series(1, 30) AS n;
 
+-- who did it, another row of the table, two columns of a key; what its comment says
+CREATE TABLE app.users (id int PRIMARY KEY, site int, nr int, UNIQUE (site, nr));
+INSERT INTO app.users SELECT n, n % 3, n FROM generate_series(1, 50) AS n;
+CREATE TABLE app.notes (id int PRIMARY KEY, created_by int NOT NULL, parent_id int); -- finds: No foreign key declares app.notes.created_by, and all of 40 rows point to rows of app.users
+INSERT INTO app.notes SELECT n, n, n - 1 + (n = 1)::int FROM generate_series(1, 40) AS n; -- finds: No foreign key declares app.notes.parent_id, and all of 39 rows point to rows of app.notes
+CREATE TABLE app.boxes (site int NOT NULL, nr int NOT NULL, PRIMARY KEY (site, nr));
+INSERT INTO app.boxes SELECT n % 3, n FROM generate_series(1, 50) AS n;
+CREATE TABLE app.labels (id int PRIMARY KEY, site int, box_nr int); -- finds: No foreign key declares app.labels (site, box_nr), and all of 30 rows point to rows of app.boxes
+INSERT INTO app.labels SELECT n, n % 3, CASE WHEN n <= 30 THEN n END FROM generate_series(1, 40) AS n;
+CREATE TABLE app.odd (id int PRIMARY KEY, whom uuid); -- finds: No foreign key declares app.odd.whom, and all of 12 rows point to rows of app.groups
+COMMENT ON COLUMN app.odd.whom IS 'references app.groups (id)';
+INSERT INTO app.odd SELECT n, md5(n::text)::uuid FROM generate_series(1, 12) AS n;
+
 -- neighbours: declared, or told by the configuration
 CREATE TABLE app.declared (id int PRIMARY KEY, workspace_id bigint REFERENCES app.workspaces, company_id int);
 INSERT INTO app.declared SELECT n, n, n FROM generate_series(1, 40) AS n;
@@ -66,6 +79,9 @@ INSERT INTO app.accounts SELECT generate_series(1, 50);
 CREATE TABLE app.sub_companies (id uuid PRIMARY KEY);
 CREATE TABLE app.ambiguous (id int PRIMARY KEY, account_id int, sub_company_id int);
 INSERT INTO app.ambiguous SELECT n, n, n FROM generate_series(1, 40) AS n;
+-- names that only hint, where numbers tell nothing
+CREATE TABLE app.hints (id int PRIMARY KEY, comp_id int, town int);
+INSERT INTO app.hints SELECT n, n, n FROM generate_series(1, 40) AS n;
 -- what keeps what is gone
 CREATE TABLE app.company_history (id int PRIMARY KEY, company_id int);
 INSERT INTO app.company_history SELECT n, n FROM generate_series(1, 40) AS n;
