@@ -7,13 +7,16 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from auditor.check import Severity
 from tests.conftest import Make
+from tests.helpers import audit
 from tests.test_references import Case, about, run
 
 CASES = Path(__file__).parent / "checks"
 MINE = (
     "references/partial_reference",
     "references/duplicate_fk",
+    "references/fk_type_mismatch",
 )
 FILES = sorted(path for name in MINE for path in CASES.glob(f"{name}*.sql"))
 # What the human who reads the report fills in, by column.
@@ -54,3 +57,46 @@ def test_fixes_mend_and_roll_back(path: Path, database: Make, version: int) -> N
                 assert back is not any(
                     "Nothing takes the values back" in c or "not the values" in c for c in fix.caveats
                 )
+
+
+def test_keys_that_a_reference_can_no_longer_hold_are_an_error(database: Make) -> None:
+    result = Case(CASES / "references/fk_type_mismatch.sql").audit(
+        database((CASES / "references/fk_type_mismatch.sql").read_text())
+    )
+    wrong = {finding.object.table for finding in result.findings if finding.severity is Severity.ERROR}
+    assert wrong == {"outgrown_notes", "j"}
+
+
+def test_two_collations_do_not_join(database: Make) -> None:
+    dsn = database("""
+        CREATE TABLE p (e text COLLATE "POSIX" UNIQUE, f text UNIQUE);
+        CREATE TABLE c (e text COLLATE "C" REFERENCES p (e), f text COLLATE "C" REFERENCES p (f));
+        INSERT INTO p VALUES ('a', 'a');
+        INSERT INTO c VALUES ('a', 'a');
+    """)
+    messages = [finding.message for finding in audit(dsn, select=["references/fk-type-mismatch"]).findings]
+    assert ["42P22" in message for message in messages] == [True, False]
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SET enable_seqscan = off")
+        plan = connection.execute("EXPLAIN SELECT p.e FROM p WHERE f = (SELECT f FROM c)").fetchall()
+        assert "Index" not in str(plan), "the index of the key has another collation"
+        with pytest.raises(psycopg.errors.IndeterminateCollation):
+            connection.execute("SELECT FROM c JOIN p ON c.e = p.e")
+
+
+@pytest.mark.parametrize(("first", "second"), [("CASCADE", "NO ACTION"), ("NO ACTION", "CASCADE")])
+def test_of_keys_that_contradict_the_older_one_decides(database: Make, first: str, second: str) -> None:
+    dsn = database(f"""
+        CREATE TABLE p (id int PRIMARY KEY);
+        CREATE TABLE c (p int);
+        INSERT INTO p VALUES (1);
+        INSERT INTO c VALUES (1);
+        ALTER TABLE c ADD CONSTRAINT z FOREIGN KEY (p) REFERENCES p ON DELETE {first};
+        ALTER TABLE c ADD CONSTRAINT a FOREIGN KEY (p) REFERENCES p ON DELETE {second};
+    """)
+    with psycopg.connect(dsn) as connection:
+        if first == "CASCADE":
+            connection.execute("DELETE FROM p")
+        else:
+            with pytest.raises(psycopg.errors.ForeignKeyViolation):
+                connection.execute("DELETE FROM p")
