@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from auditor.check import Severity
+from auditor.probe import Cycles
+from auditor.probe.textbook import Samples, ask
 from tests.conftest import Make
 from tests.helpers import audit
-from tests.test_references import Case, about, run
+from tests.test_references import Bench, Case, about, run
 
 CASES = Path(__file__).parent / "checks"
 MINE = (
@@ -19,6 +25,12 @@ MINE = (
     "references/fk_type_mismatch",
 )
 FILES = sorted(path for name in MINE for path in CASES.glob(f"{name}*.sql"))
+QUICK = settings(
+    max_examples=60,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 # What the human who reads the report fills in, by column.
 FILLED_IN = {
     "hall": "1",
@@ -30,6 +42,13 @@ FILLED_IN = {
     '"b""b"': "'x'",
     '"%s"': "'2024-01-01'",
 }
+
+
+@pytest.fixture
+def bench(database: Make) -> Iterator[Bench]:
+    made = Bench(database())
+    yield made
+    made.close()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -100,3 +119,87 @@ def test_of_keys_that_contradict_the_older_one_decides(database: Make, first: st
         else:
             with pytest.raises(psycopg.errors.ForeignKeyViolation):
                 connection.execute("DELETE FROM p")
+
+
+# --- cycles ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Hierarchy:
+    """Rows of a table that references itself: each with its parent's number, or none. Rows from `held` on lie elsewhere."""
+
+    parents: tuple[int | None, ...]
+    composite: bool
+    kind: str
+    excused: frozenset[int]  # rows that `where` leaves out
+
+    def parent(self, row: int) -> int | None:
+        above = self.parents[row]
+        return above if above is not None and above < len(self.parents) and row not in self.excused else None
+
+    def cycles(self, *, self_is_root: bool) -> set[frozenset[int]]:
+        """By walking up from each row until it ends or comes back: the plain way."""
+        found = set()
+        for start in range(len(self.parents)):
+            way = [start]
+            while (above := self.parent(way[-1])) is not None and above not in way:
+                way.append(above)
+            if above is not None:
+                ring = frozenset(way[way.index(above) :])
+                if not (self_is_root and len(ring) == 1):
+                    found.add(ring)
+        return found
+
+
+@st.composite
+def hierarchies(draw: st.DrawFn) -> Hierarchy:
+    size = draw(st.integers(0, 12))
+    return Hierarchy(
+        tuple(draw(st.lists(st.none() | st.integers(0, size + 1), min_size=size, max_size=size))),
+        draw(st.booleans()),
+        draw(st.sampled_from(["plain", "partitioned", "inherited"])),
+        frozenset(draw(st.sets(st.integers(0, max(size, 1)), max_size=2))),
+    )
+
+
+@QUICK
+@given(drawn=hierarchies(), self_is_root=st.booleans())
+@example(Hierarchy((1, 0, 0, 2, 4, None), True, "plain", frozenset()), True)
+def test_cycles_are_what_walking_up_finds(bench: Bench, drawn: Hierarchy, self_is_root: bool) -> None:
+    own, above = ('"T t", "size"', '"T t", moved') if drawn.composite else ('"size"', "moved")
+    with bench.schema() as schema:
+        table = f'{schema}."No""de %s"'
+        by = f" PARTITION BY HASH ({own})" if drawn.kind == "partitioned" else ""
+        bench.execute(
+            f"CREATE SCHEMA {schema}",
+            f'CREATE TABLE {table} ("T t" text COLLATE "C", "size" int, moved bigint, excused boolean, UNIQUE ({own})){by}',
+            *(
+                f"CREATE TABLE {schema}.part{n} PARTITION OF {table} FOR VALUES WITH (MODULUS 2, REMAINDER {n})"
+                for n in range(2 if by else 0)
+            ),
+            f"ALTER TABLE {table} ADD CONSTRAINT up FOREIGN KEY ({above}) REFERENCES {table} ({own})",
+            "SET session_replication_role = replica",
+            *(
+                f"INSERT INTO {table} VALUES ('t', {n}, {'NULL' if parent is None else parent}, {n in drawn.excused})"
+                for n, parent in enumerate(drawn.parents)
+            ),
+        )
+        if drawn.kind == "inherited":  # its rows are no parents and no children of the key
+            bench.execute(
+                f"CREATE TABLE {schema}.heir () INHERITS ({table})",
+                f"INSERT INTO {schema}.heir VALUES ('t', {len(drawn.parents)}, {len(drawn.parents)}, false)",
+            )
+        node = bench.catalog().by_name[schema, 'No"de %s']
+        (key,) = node.foreign_keys
+        question = replace(Cycles.of_key(node, key, node), where="NOT excused", other_row=self_is_root)
+        expected = drawn.cycles(self_is_root=self_is_root)
+        with bench.session.transaction() as fetch:
+            answer = ask(question, fetch, Samples())
+        assert (answer.count, answer.groups) == (sum(map(len, expected)), len(expected))
+        assert answer.examined == len(drawn.parents)
+        sampled = {int(row["size"] or -1) for row in answer.evidence.sample}
+        assert sampled <= {row for ring in expected for row in ring}
+        assert len(sampled) == min(answer.count, 10)
+        if expected:
+            assert bench.count(node, answer.evidence.where or "") == answer.count
+            assert bench.count(node, question.first_of_each()) == len(expected)

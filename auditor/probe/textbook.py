@@ -12,7 +12,18 @@ import sqlalchemy as sa
 
 from auditor.catalog.model import Table
 from auditor.check import Evidence
-from auditor.probe import Answer, Duplicates, Matching, Pairs, Planned, Probe, Relation, UnansweredError, Unmatched
+from auditor.probe import (
+    Answer,
+    Cycles,
+    Duplicates,
+    Matching,
+    Pairs,
+    Planned,
+    Probe,
+    Relation,
+    UnansweredError,
+    Unmatched,
+)
 from auditor.probe.sql import (
     Condition,
     Rows,
@@ -65,6 +76,17 @@ def _(question: Pairs, fetch: Fetch, samples: Samples) -> Answer:
     if question.unless:
         condition = sa.and_(condition, sa.not_(partner(replace(question, referenced_where=question.unless), rows)))
     return _relation(question, rows, condition, fetch, samples)
+
+
+@ask.register
+def _(question: Cycles, fetch: Fetch, samples: Samples) -> Answer:
+    rows = Rows(question.table, only=True)
+    offending = raw(question.on_cycle())
+    every = rows.select(sa.func.count())
+    examined, count = fetch(text_of(sa.select(every.scalar_subquery(), every.where(offending).scalar_subquery())))[0]
+    cycles = _number(fetch(text_of(every.where(raw(question.first_of_each()))))[0][0]) if _number(count) else 0
+    names = tuple(dict.fromkeys((*question.referenced_columns, *question.columns)))
+    return _evidence(rows, offending, _number(count), _number(examined), cycles, names, names, fetch, samples)
 
 
 def _relation(question: Relation, rows: Rows, condition: Condition, fetch: Fetch, samples: Samples) -> Answer:
