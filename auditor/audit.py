@@ -225,8 +225,8 @@ class Auditor:
             evidence = result.evidence
             for check, ask in task.asks:
                 finding = ask.verdict(result)
-                if isinstance(finding, Ask):
-                    further.append(_asking(check, finding))
+                if isinstance(finding, Ask | tuple):
+                    further += [_asking(check, one) for one in ((finding,) if isinstance(finding, Ask) else finding)]
                     continue
                 if finding is not None:
                     self._findings.append(_named(finding.but(evidence=finding.evidence or evidence), check))
@@ -335,7 +335,7 @@ class Auditor:
 
 def _digest(settings: Settings) -> str:
     """A name for what the configuration declares about the data: audits with different ones ask different questions."""
-    declared = settings.model_dump(mode="json", include={"soft_delete", "reference", "companion", "unique"})
+    declared = settings.model_dump(mode="json", include={"soft_delete", "tenant", "reference", "companion", "unique"})
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import datetime
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
 from auditor.check import Depth, Severity
 from auditor.errors import ConfigError, nearest
@@ -76,14 +76,36 @@ class SoftDeletes(_Part):
     columns: dict[str, str] = {}
     tables: dict[str, dict[str, str]] = {}
     reuse_unwanted: tuple[str, ...] = ()  # tables whose deleted rows keep their keys on purpose
+    history: tuple[str, ...] = ()  # tables whose rows speak of deleted rows on purpose
+
+
+class Tenants(_Part):
+    """`[tenant]`: which columns say to which customer a row belongs; `tables` overrides it per table, `""` for none."""
+
+    columns: tuple[str, ...] = ()
+    tables: dict[str, str] = {}
 
 
 class Reference(_Part):
-    """`[[reference]]`: a relation nobody declared."""
+    """`[[reference]]`: a relation nobody declared: to one table, or to the one that `type_column` names.
+
+    `self_is_root` says that a row of a hierarchy that points to itself is a root; a foreign key may declare it too.
+    """
 
     from_: str = Field(alias="from")
-    to: str
+    to: str | None = None
     where: str | None = None
+    self_is_root: bool = False
+    type_column: str | None = None
+    targets: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _one_or_many(self) -> Self:
+        if (self.to is None) == (self.type_column is None):
+            raise ValueError("it needs either to, or type_column and targets")
+        if (self.type_column is None) != (not self.targets):
+            raise ValueError("type_column and targets belong together")
+        return self
 
 
 class Companion(_Part):
@@ -123,6 +145,7 @@ class Settings(_Part):
     database: Database = Database()
     audit: Audit = Audit()
     soft_delete: SoftDeletes = SoftDeletes()
+    tenant: Tenants = Tenants()
     reference: tuple[Reference, ...] = ()
     companion: tuple[Companion, ...] = ()
     unique: tuple[Unique, ...] = ()

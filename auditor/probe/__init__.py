@@ -274,6 +274,22 @@ class Matching:
 
 
 @dataclass(frozen=True, slots=True)
+class Values:
+    """The different values of a column and how many rows have each, the most frequent first, as the answer's `values`.
+
+    At most `most` of them; more, and the answer has one more than that.
+    """
+
+    table: Table
+    column: str
+    most: int = 50
+
+    def reads(self) -> Reads:
+        """The tables and columns whose SELECT privilege the question needs."""
+        yield self.table, (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """Whether the server plans an INSERT into `table` with ON CONFLICT (targets) WHERE (predicate): some index serves it.
 
@@ -290,7 +306,7 @@ class Planned:
         yield self.table, None
 
 
-Probe = Unmatched | Pairs | Cycles | Duplicates | Matching | Planned
+Probe = Unmatched | Pairs | Cycles | Duplicates | Matching | Values | Planned
 
 
 class UnansweredError(Exception):
@@ -299,9 +315,11 @@ class UnansweredError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the rows said: `count` rows of `examined`, in `groups` different keys where that has a meaning."""
+    """What the rows said: `count` rows of `examined`, in `groups` different keys where that has a meaning; `values`
+    are for Values only."""
 
     count: int
     examined: int
     evidence: Evidence
     groups: int = 0
+    values: tuple[tuple[str, int], ...] = ()

@@ -23,6 +23,7 @@ from auditor.probe import (
     Relation,
     UnansweredError,
     Unmatched,
+    Values,
 )
 from auditor.probe.sql import (
     Condition,
@@ -141,6 +142,19 @@ def _(question: Duplicates, fetch: Fetch, samples: Samples) -> Answer:
     return _evidence(
         rows, offending, _number(count), _number(examined), _number(groups), named, columns, fetch, samples
     )
+
+
+@ask.register
+def _(question: Values, fetch: Fetch, samples: Samples) -> Answer:
+    rows = Rows(question.table, only=True)
+    column = rows.column(question.column)
+    text, many = shown(rows, (question.column,))[0], sa.func.count()
+    counted = rows.select(text, many).where(column.is_not(None)).group_by(column).order_by(many.desc(), text)
+    statement = text_of(counted.limit(sa.literal_column(str(question.most + 1))))
+    values = tuple((value or "", _number(count)) for value, count in fetch(statement))
+    examined = _number(fetch(text_of(rows.select(sa.func.count())))[0][0])
+    evidence = Evidence(None, rows_examined=examined, sql=statement, strategy="textbook")
+    return Answer(sum(count for _, count in values), examined, evidence, len(values), values)
 
 
 @ask.register
