@@ -24,6 +24,8 @@ MINE = (
     "references/duplicate_fk",
     "references/fk_type_mismatch",
     "references/reference_cycle",
+    "references/soft_deleted_parent",
+    "references/polymorphic_orphans",
 )
 FILES = sorted(path for name in MINE for path in CASES.glob(f"{name}*.sql"))
 QUICK = settings(
@@ -35,6 +37,8 @@ QUICK = settings(
 # What the human who reads the report fills in, by column.
 FILLED_IN = {
     "hall": "1",
+    "subject_type": "'Post'",
+    "taggable_type": "'users'",
     "parent_id": "10",
     "manager": "2",
     '"parent of"': "NULL",
