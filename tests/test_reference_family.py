@@ -26,6 +26,7 @@ MINE = (
     "references/reference_cycle",
     "references/soft_deleted_parent",
     "references/polymorphic_orphans",
+    "references/cross_tenant_reference",
 )
 FILES = sorted(path for name in MINE for path in CASES.glob(f"{name}*.sql"))
 QUICK = settings(
