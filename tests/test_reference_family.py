@@ -27,6 +27,7 @@ MINE = (
     "references/soft_deleted_parent",
     "references/polymorphic_orphans",
     "references/cross_tenant_reference",
+    "nullability/cascade_cancelled",
 )
 FILES = sorted(path for name in MINE for path in CASES.glob(f"{name}*.sql"))
 QUICK = settings(
