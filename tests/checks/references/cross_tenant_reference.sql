@@ -8,7 +8,7 @@ CREATE TABLE app.projects (id int PRIMARY KEY, org_id int NOT NULL REFERENCES ap
 INSERT INTO app.projects VALUES (1, 1), (2, 2);
 
 -- two rows differ; one has no tenant, one no project
-CREATE TABLE app.tasks (id int PRIMARY KEY, org_id int REFERENCES app.orgs, project_id int CONSTRAINT tasks_project REFERENCES app.projects ON DELETE SET NULL); -- finds: 2 rows of app.tasks point to rows of app.projects of another org_id
+CREATE TABLE app.tasks (id int PRIMARY KEY, org_id int REFERENCES app.orgs, project_id int CONSTRAINT tasks_project REFERENCES app.projects MATCH FULL ON DELETE SET NULL); -- finds: 2 rows of app.tasks point to rows of app.projects of another org_id
 INSERT INTO app.tasks VALUES (1, 1, 1), (2, 1, 2), (3, 2, 1), (4, NULL, 1), (5, 1, NULL);
 -- the reference cannot be NULL; the parent may belong to nobody, so no composite key
 CREATE TABLE app.labels (id int PRIMARY KEY, org_id int);
@@ -43,6 +43,10 @@ CREATE TABLE app.boards (org_id int, id int, PRIMARY KEY (org_id, id));
 INSERT INTO app.boards VALUES (1, 1);
 CREATE TABLE app.cards (id int PRIMARY KEY, org_id int, board_id int, FOREIGN KEY (org_id, board_id) REFERENCES app.boards);
 INSERT INTO app.cards VALUES (1, 1, 1);
+CREATE TABLE app.branches (id int PRIMARY KEY, org_id int);
+INSERT INTO app.branches VALUES (1, 7), (2, 7);
+CREATE TABLE app.offices (id int PRIMARY KEY, org_id int REFERENCES app.branches, next_branch_id int REFERENCES app.branches);
+INSERT INTO app.offices VALUES (1, 1, 2);
 CREATE TABLE app.shared (id int PRIMARY KEY, org_id int, project_id int REFERENCES app.projects);
 INSERT INTO app.shared VALUES (1, 1, 2);
 CREATE TABLE app.loose (id int PRIMARY KEY, project_id int REFERENCES app.projects);
@@ -60,8 +64,8 @@ CREATE TABLE app.ledgers (id int PRIMARY KEY);
 CREATE TABLE app.logins (id int PRIMARY KEY);
 INSERT INTO app.ledgers SELECT generate_series(1, 40);
 INSERT INTO app.logins SELECT generate_series(1, 40);
-CREATE TABLE app.entries (id int PRIMARY KEY, account_id int REFERENCES app.ledgers, buyer_id int);
-CREATE TABLE app.marks (id int PRIMARY KEY, account_id int REFERENCES app.logins, entry_id int REFERENCES app.entries, buyer_id int);
-CREATE TABLE app.remarks (id int PRIMARY KEY, account_id int REFERENCES app.logins, buyer_id int);
-INSERT INTO app.entries SELECT n, 1 FROM generate_series(1, 40) AS n;
-INSERT INTO app.marks SELECT n, CASE n WHEN 40 THEN 2 ELSE 1 END, n, n % 2 FROM generate_series(1, 40) AS n;
+CREATE TABLE app.entries (id int PRIMARY KEY, account_id int REFERENCES app.ledgers, buyer_id int, bill_account_id int);
+CREATE TABLE app.marks (id int PRIMARY KEY, account_id int REFERENCES app.logins, entry_id int REFERENCES app.entries, buyer_id int, bill_account_id int);
+CREATE TABLE app.remarks (id int PRIMARY KEY, account_id int REFERENCES app.logins, buyer_id int, bill_account_id int);
+INSERT INTO app.entries SELECT n, 1, 1, 1 FROM generate_series(1, 40) AS n;
+INSERT INTO app.marks SELECT n, CASE n WHEN 40 THEN 2 ELSE 1 END, n, CASE n WHEN 40 THEN 2 ELSE 1 END, CASE n WHEN 40 THEN 2 ELSE 1 END FROM generate_series(1, 40) AS n;

@@ -31,6 +31,11 @@ INSERT INTO app.taggings VALUES (40, 400, 'App::Post');
 INSERT INTO app.taggings SELECT 50 + n, 1 + n, 'users' FROM generate_series(1, 20) AS n;
 INSERT INTO app.taggings VALUES (80, 1, 'Robot'), (81, 2, 'Robot'); -- finds: 2 rows of app.taggings have no known type beside their taggable_id
 
+CREATE TABLE app.service_accounts (id bigint PRIMARY KEY);
+INSERT INTO app.service_accounts SELECT generate_series(1, 29);
+CREATE TABLE app.pins (id int PRIMARY KEY, "ownerId" bigint, "ownerClass" text); -- finds: 1 row of app.pins points to 1 row of app.service_accounts that does not exist ("ownerClass" E'App\\Models\\ServiceAccount')
+INSERT INTO app.pins SELECT n, n, 'App\Models\ServiceAccount' FROM generate_series(1, 30) AS n;
+
 -- neighbours: whole; a log; types that name no table; too few rows; refuted; under a foreign key; ids of another type; too many types
 CREATE TABLE app.likes (id int PRIMARY KEY, "likeableId" bigint, "likeableType" text);
 INSERT INTO app.likes SELECT n, 1 + n % 20, CASE n % 2 WHEN 0 THEN 'post' ELSE 'App\Models\User' END FROM generate_series(1, 40) AS n;
@@ -40,11 +45,11 @@ INSERT INTO app.audit_log SELECT n, 'Post', 1 FROM generate_series(41, 2000) AS 
 CREATE TABLE app.documents (id int PRIMARY KEY, document_type text, document_id int);
 INSERT INTO app.documents SELECT n, CASE n % 3 WHEN 0 THEN 'user' ELSE 'passport' END, n FROM generate_series(1, 90) AS n;
 CREATE TABLE app.few (id int PRIMARY KEY, owner_type text, owner_id int);
-INSERT INTO app.few VALUES (1, 'Post', 1), (2, 'Post', 99);
+INSERT INTO app.few VALUES (1, 'Post', 1), (2, 'Post', 99), (3, 'Widget', 1);
 CREATE TABLE app.refuted (id int PRIMARY KEY, owner_type text, owner_id int);
 INSERT INTO app.refuted SELECT n, 'Post', 10 + n FROM generate_series(1, 40) AS n;
 CREATE TABLE app.declared (id int PRIMARY KEY, post_kind text, post_id int REFERENCES app.posts);
-INSERT INTO app.declared SELECT n, 'user', 20 FROM generate_series(1, 20) AS n;
+INSERT INTO app.declared SELECT n, CASE n WHEN 1 THEN 'robot' ELSE 'user' END, 20 FROM generate_series(1, 20) AS n;
 CREATE TABLE app.texts (id int PRIMARY KEY, owner_type text, owner_id text);
 INSERT INTO app.texts SELECT n, 'Post', 'x' || n FROM generate_series(1, 20) AS n;
 CREATE TABLE app.codes (id int PRIMARY KEY, owner_type text, owner_id int);
@@ -54,5 +59,7 @@ CREATE SCHEMA one;
 CREATE SCHEMA two;
 CREATE TABLE one.songs (id int PRIMARY KEY);
 CREATE TABLE two.songs (id int PRIMARY KEY);
+INSERT INTO one.songs SELECT generate_series(1, 19);
+INSERT INTO two.songs SELECT generate_series(1, 19);
 CREATE TABLE app.ratings (id int PRIMARY KEY, owner_type text, owner_id int);
 INSERT INTO app.ratings SELECT n, 'Song', n FROM generate_series(1, 20) AS n;
