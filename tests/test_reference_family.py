@@ -11,11 +11,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from auditor.check import Severity
+from auditor.check import Confidence, Severity
+from auditor.config import load
+from auditor.errors import ConfigError
 from auditor.probe import Cycles
 from auditor.probe.textbook import Samples, ask
 from tests.conftest import Make
-from tests.helpers import audit
+from tests.helpers import audit, titles
 from tests.test_references import Bench, Case, about, run
 
 CASES = Path(__file__).parent / "checks"
@@ -216,3 +218,146 @@ def test_cycles_are_what_walking_up_finds(bench: Bench, drawn: Hierarchy, self_i
         if expected:
             assert bench.count(node, answer.evidence.where or "") == answer.count
             assert bench.count(node, question.first_of_each()) == len(expected)
+
+
+# --- what the configuration says ------------------------------------------------------------------------------------
+
+SHOP = """
+    CREATE TABLE posts (id int PRIMARY KEY);
+    CREATE TABLE users (id uuid PRIMARY KEY);
+    CREATE TABLE notes (id int PRIMARY KEY, subject_type text, subject_id int, other int, up int);
+    CREATE VIEW recent AS SELECT * FROM posts;
+"""
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (
+            'type_column = "subject_typ"\ntargets = { Post = "posts(id)" }',
+            "[[reference]] 1 type_column: public.notes has no column subject_typ; did you mean subject_type?",
+        ),
+        (
+            'type_column = "subject_type"\ntargets = { Post = "post(id)" }',
+            "[[reference]] 1 targets.Post = 'post(id)': there is no table post; did you mean public.posts?",
+        ),
+        (
+            'type_column = "subject_type"\ntargets = { Post = "recent(id)" }',
+            "[[reference]] 1 targets.Post = 'recent(id)': public.recent is a view",
+        ),
+        (
+            'type_column = "subject_type"\ntargets = { User = "users(id)" }',
+            "[[reference]] 1: public.notes.subject_id is integer and public.users.id is uuid",
+        ),
+        ('to = "posts(nr)"', "[[reference]] 1 to = 'posts(nr)': public.posts has no column nr"),
+        ('to = "recent(id)"', "[[reference]] 1 to = 'recent(id)': public.recent is a view"),
+        (
+            'to = "posts(id)"\nself_is_root = true',
+            "[[reference]] 1: self_is_root is for a table that references itself",
+        ),
+        (
+            'to = "posts(id)"\nwhere = "subject_typ = 1"',
+            "[[reference]] from public.notes: 'subject_typ = 1' is no condition",
+        ),
+        ('to = "posts(id)"\n[tenant]\ncolumns = ["org"]', "[tenant] columns: no table has a column org"),
+        ('to = "posts(id)"\n[tenant.tables]\nnotes = "org"', "[tenant.tables] 'notes': public.notes has no column org"),
+        ('to = "posts(id)"\n[soft_delete]\nhistory = ["note"]', "[soft_delete] history 'note': there is no table note"),
+    ],
+)
+def test_a_wrong_entry_is_named_before_anything_runs(entry: str, said: str, database: Make) -> None:
+    with pytest.raises(ConfigError) as wrong:
+        audit(database(SHOP), f'[[reference]]\nfrom = "notes(subject_id)"\n{entry}')
+    assert str(wrong.value).startswith(said)
+
+
+def test_a_type_that_is_no_value_of_the_column_is_named(database: Make) -> None:
+    dsn = database(
+        "CREATE TYPE kind AS ENUM ('a'); CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (k kind, p int);"
+    )
+    with pytest.raises(
+        ConfigError, match=r"from public.c: .* is no condition over public.c: invalid input value for enum"
+    ):
+        audit(dsn, '[[reference]]\nfrom = "c(p)"\ntype_column = "k"\ntargets = { b = "p(id)" }')
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ("", "reference[1]: it needs either to, or type_column and targets"),
+        ('to = "b(id)"\ntype_column = "t"', "reference[1]: it needs either to, or type_column and targets"),
+        ('type_column = "t"', "reference[1]: type_column and targets belong together"),
+        ('to = "b(id)"\ntargts = {}', "unknown key 'reference[1].targts'; did you mean targets"),
+        ('to = "b(id)"\n[tenant]\ncolumn = []', "unknown key 'tenant.column'; did you mean columns"),
+    ],
+)
+def test_an_entry_that_contradicts_itself_is_named(entry: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "auditor.toml"
+    file.write_text(f'[[reference]]\nfrom = "a(x)"\n{entry}')
+    with pytest.raises(ConfigError) as wrong:
+        load(file, {})
+    assert str(wrong.value).startswith(f"{file}: {said}")
+
+
+# --- one defect, one finding ----------------------------------------------------------------------------------------
+
+
+def test_rows_left_behind_by_a_cancelled_cascade_are_told_once(database: Make) -> None:
+    dsn = database(
+        """
+        CREATE TABLE users (id int PRIMARY KEY);
+        CREATE TABLE teams (id int PRIMARY KEY);
+        CREATE TABLE members (user_id int REFERENCES users, team_id int REFERENCES teams ON DELETE CASCADE);
+        INSERT INTO users VALUES (1);
+        INSERT INTO teams VALUES (1);
+        INSERT INTO members VALUES (1, 1);
+        CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TRIGGER stay BEFORE DELETE ON members FOR EACH ROW EXECUTE FUNCTION stay();
+        DELETE FROM teams;
+        """
+    )
+    wanted = ("references", "nullability/cascade-cancelled")
+    left = "1 user is left with no team: all its memberships in public.members point to teams that do not exist"
+    found = "1 row of public.members was left without 1 row of public.teams: the trigger stay of public.members"
+    assert titles(audit(dsn, select=wanted)) == [f"{found} cancels ON DELETE CASCADE"]
+    assert titles(audit(dsn, select=wanted, depth="full")) == [f"{found} cancels ON DELETE CASCADE", left]
+    unread = audit(dsn, select=wanted, depth="catalog")
+    assert [f.severity for f in unread.findings] == [Severity.WARNING]
+
+
+def test_who_is_locked_out_is_told_by_key(database: Make) -> None:
+    dsn = database("""
+        CREATE TABLE users (id int PRIMARY KEY, email text);
+        CREATE TABLE workspaces (id int PRIMARY KEY);
+        CREATE TABLE members (user_id int REFERENCES users, workspace_id int, PRIMARY KEY (user_id, workspace_id));
+        INSERT INTO users SELECT n, n || '@example.com' FROM generate_series(1, 30) AS n;
+        INSERT INTO workspaces VALUES (1);
+        INSERT INTO members SELECT n, CASE WHEN n > 15 THEN 9 ELSE 1 END FROM generate_series(1, 30) AS n;
+    """)
+    config = '[[reference]]\nfrom = "members(workspace_id)"\nto = "workspaces(id)"'
+    (whose,) = (f for f in audit(dsn, config).findings if f.object.table == "users")
+    assert whose.evidence is not None
+    assert whose.evidence.violations == 15
+    assert whose.evidence.sample == tuple({"id": str(n)} for n in range(16, 26))
+
+
+def test_inferred_relations_are_never_more_than_a_warning(database: Make) -> None:
+    for path in (CASES / "references").glob("*.sql"):
+        if path.stem in ("polymorphic_orphans", "reference_cycle", "soft_deleted_parent", "cross_tenant_reference"):
+            findings = Case(path).audit(database(path.read_text(encoding="utf-8"))).findings
+            suspected = [f.severity for f in findings if f.confidence is Confidence.SUSPECTED]
+            assert suspected
+            assert Severity.ERROR not in suspected
+            assert Severity.ERROR in {f.severity for f in findings}
+
+
+def test_functions_of_languages_that_are_not_read_are_not_checked(database: Make) -> None:
+    dsn = database("""
+        CREATE TABLE p (id int PRIMARY KEY);
+        CREATE TABLE c (p int CONSTRAINT c_p REFERENCES p ON DELETE CASCADE);
+        CREATE FUNCTION same() RETURNS trigger LANGUAGE internal AS 'suppress_redundant_updates_trigger';
+        CREATE TRIGGER t BEFORE DELETE ON c FOR EACH ROW EXECUTE FUNCTION same();
+    """)
+    result = audit(dsn, select=["nullability/cascade-cancelled"])
+    assert [(e.object.name, e.reason, e.detail) for e in result.coverage if e.outcome == "not_checked"] == [
+        ("c_p", "unsupported", "public.same (internal) cannot be read")
+    ]

@@ -18,7 +18,7 @@ from functools import partial
 
 from auditor import ddl
 from auditor.catalog.discriminators import believed, tenant_columns
-from auditor.catalog.infer import FEWEST_ROWS, relations
+from auditor.catalog.infer import relations
 from auditor.catalog.model import Catalog, ForeignKey, Reference
 from auditor.check import Ask, Clean, Confidence, Depth, Finding, Fix, Object, Result, Severity
 from auditor.companion_remedies import update
@@ -88,9 +88,7 @@ def judged(
     probe: Unmatched,
     configured: bool,
 ) -> Finding | None:
-    if not answer.count or not (
-        configured or (answer.examined >= FEWEST_ROWS and 20 * answer.count <= answer.examined)
-    ):
+    if not answer.count or not (configured or 20 * answer.count <= answer.examined):
         return None
     table, parent = relation.table, relation.referenced
     own, other = probe.columns[-1], probe.referenced_columns[-1]

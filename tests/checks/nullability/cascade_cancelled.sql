@@ -43,6 +43,9 @@ DELETE FROM app.users WHERE id = 7;
 CREATE TABLE app.events (id int, user_id int CONSTRAINT events_user REFERENCES app.users ON DELETE CASCADE) PARTITION BY RANGE (id);
 CREATE TABLE app.events_1 PARTITION OF app.events FOR VALUES FROM (0) TO (10);
 CREATE TRIGGER part BEFORE DELETE ON app.events_1 FOR EACH ROW EXECUTE FUNCTION app.maybe(); -- finds: ON DELETE CASCADE of events_user may be cancelled: the trigger part of app.events_1 stands in the way
+CREATE TABLE app.stays (id int, user_id int CONSTRAINT stays_user REFERENCES app.users ON DELETE CASCADE) PARTITION BY RANGE (id);
+CREATE TABLE app.stays_1 PARTITION OF app.stays FOR VALUES FROM (0) TO (10);
+CREATE TRIGGER whole BEFORE DELETE ON app.stays FOR EACH ROW EXECUTE FUNCTION app.maybe(); -- finds: ON DELETE CASCADE of stays_user may be cancelled: the trigger whole of app.stays stands in the way
 
 -- neighbours: returns the row; comments and texts; AFTER; disabled; for each statement; INSERT only; columns that are not set; NO ACTION; it stands aside; ALSO
 CREATE TABLE app.n1 (id int PRIMARY KEY, user_id int REFERENCES app.users ON DELETE CASCADE ON UPDATE CASCADE, other int);
