@@ -6,26 +6,27 @@ import hashlib
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from auditor import __version__
-from auditor.catalog.infer import complete, configured_predicates
-from auditor.catalog.model import Catalog, Server, Statement
+from auditor.catalog.model import Catalog, Server, Statement, Table
 from auditor.catalog.read import read_catalog, read_locked
-from auditor.check import Ask, Finding, NotChecked, Object, Severity
-from auditor.config import Ignore, Settings
+from auditor.check import Ask, Depth, Finding, NotChecked, Object, Severity
 from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
-from auditor.plan import Plan, plan
 from auditor.registry import Check, load, matching, selected
-from auditor.text import one_line
+from auditor.text import one_line, plural
+
+if TYPE_CHECKING:
+    from auditor.config import Ignore, Settings
+    from auditor.plan import Plan
 
 SCHEMA_VERSION = 1
 
@@ -140,11 +141,13 @@ def fingerprint(finding: Finding) -> str:
 _CATALOG_TRIES = 3
 
 
-def open_catalog(session: Session) -> Catalog:
+def open_catalog(
+    session: Session, *, statistics: bool = True, meanwhile: Callable[[], object] = lambda: None
+) -> Catalog:
     """The catalog of the session's database, read in one transaction.
 
-    What another session keeps locked longer than the lock timeout comes without its definitions. Raises
-    CannotConnectError where the server fails.
+    What another session keeps locked longer than the lock timeout comes without its definitions. `statistics` and
+    `meanwhile` as for `read_catalog`. Raises CannotConnectError where the server fails.
     """
     major = session.version_num // 10000
     reason = ""
@@ -156,7 +159,15 @@ def open_catalog(session: Session) -> Catalog:
                     locked = read_locked(fetch, major=major)
             with session.transaction() as fetch:
                 try:
-                    return read_catalog(fetch, major=major, host=session.host, port=session.port, locked=locked)
+                    return read_catalog(
+                        fetch,
+                        major=major,
+                        host=session.host,
+                        port=session.port,
+                        locked=locked,
+                        statistics=statistics,
+                        meanwhile=meanwhile,
+                    )
                 except KeyboardInterrupt:
                     session.cancel()
                     raise
@@ -186,13 +197,19 @@ class Auditor:
         """Connects, reads, checks. Raises AuditorError when it could not begin; later failures are in the coverage."""
         started = datetime.now(UTC)
         options = self.settings.audit
-        checks = selected(load(), options.select, options.ignore)
-        _validate_ignores(self.settings.ignore, load())
+        wanted = selected(options.select, options.ignore)
+        _validate_ignores(self.settings.ignore)
         scope = Scope(options.schemas, options.exclude_schemas, options.tables, options.exclude_tables)
         scope.validate()
         with Session(self.target) as session:
-            catalog = complete(open_catalog(session), self.settings, self.statements)
-            _validate_predicates(session, catalog)
+            # The distribution of values matters to who reads them.
+            read = open_catalog(session, statistics=options.depth != Depth.CATALOG, meanwhile=_load_judges)
+            from auditor.catalog.infer import complete, configured_predicates
+            from auditor.plan import plan
+
+            catalog = complete(read, self.settings, self.statements)
+            _validate_predicates(session, configured_predicates(catalog))
+        checks = tuple(check for check in load() if check.id in wanted)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
             raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
         made = plan(catalog, checks, options.depth, scope)
@@ -241,6 +258,8 @@ class Auditor:
                     )
                 )
         if further:
+            from auditor.plan import plan
+
             next_ = plan(catalog, further, options.depth)
             if runner.stopped:
                 next_.give_up("cancelled", "the audit was interrupted")
@@ -304,7 +323,7 @@ class Auditor:
                 depth=self.settings.audit.depth.value,
                 status="incomplete" if left else "complete",
                 options={
-                    **self.settings.audit.model_dump(mode="json"),
+                    **_as_json(self.settings.audit),
                     "declared": _digest(self.settings),
                     "sql": sorted({statement.source for statement in self.statements}),
                 },
@@ -333,9 +352,16 @@ class Auditor:
         )
 
 
+def _as_json(part: Any) -> dict[str, Any]:
+    """A part of the settings as it is read back from a report."""
+    made: dict[str, Any] = json.loads(json.dumps(asdict(part), default=str))
+    return made
+
+
 def _digest(settings: Settings) -> str:
     """A name for what the configuration declares about the data: audits with different ones ask different questions."""
-    declared = settings.model_dump(mode="json", include={"soft_delete", "tenant", "reference", "companion", "unique"})
+    parts = ("soft_delete", "tenant", "reference", "companion", "unique")
+    declared = {name: value for name, value in _as_json(settings).items() if name in parts}
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -404,11 +430,11 @@ def _said(entry: Ignore, used: bool, today: date) -> str:
     return f"{what} matches nothing; remove it" if not used else what
 
 
-def _validate_ignores(entries: tuple[Ignore, ...], checks: tuple[Check, ...]) -> None:
+def _validate_ignores(entries: tuple[Ignore, ...]) -> None:
     for number, entry in enumerate(entries, 1):
         if entry.check != "*":
             try:
-                matching(checks, [entry.check])
+                matching([entry.check])
             except UsageError as error:
                 raise UsageError(f"[[ignore]] entry {number}: {error}") from None
 
@@ -416,9 +442,17 @@ def _validate_ignores(entries: tuple[Ignore, ...], checks: tuple[Check, ...]) ->
 _ROW = "one_row"
 
 
-def _validate_predicates(session: Session, catalog: Catalog) -> None:
+def _load_judges() -> None:
+    """Imports what the catalog is judged with: the inference, the checks and all that they need."""
+    import auditor.catalog.infer
+    import auditor.plan  # noqa: F401
+
+    load()
+
+
+def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table, str]]) -> None:
     """Has the server plan every predicate of the configuration: a wrong one is told before anything runs."""
-    for place, table, predicate in configured_predicates(catalog):
+    for place, table, predicate in predicates:
         if not (table.readable and table.holds_rows) or table.row_security or table.locked:
             continue
         try:
@@ -452,7 +486,14 @@ def _notes(catalog: Catalog) -> tuple[str, ...]:
             f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: planning a query may run"
             " functions of table owners under it; use a login with pg_read_all_data and nothing else"
         )
-    if not any(catalog.base_tables()):
+    tables = list(catalog.base_tables())
+    unread = [t for t in tables if not t.schema_usable or not (t.readable or any(c.readable for c in t.columns))]
+    if unread:
+        notes.append(
+            f"this login may read no row of {len(unread):,} of {plural(len(tables), 'table')}: only their catalog was"
+            " judged, and what needs their rows is listed as not checked"
+        )
+    if not tables:
         notes.append("the database has no tables: nothing was audited")
     return tuple(notes)
 

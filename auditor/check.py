@@ -40,8 +40,7 @@ class Depth(StrEnum):
 
     def includes(self, other: Depth) -> bool:
         """Whether an audit of this depth does what `other` asks for."""
-        depths = list(Depth)
-        return depths.index(self) >= depths.index(other)
+        return self is other or self is Depth.FULL or other is Depth.CATALOG
 
 
 @dataclass(frozen=True, slots=True)

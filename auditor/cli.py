@@ -255,18 +255,19 @@ def audit(
     4 incomplete, something asked for was not checked.
     """
     from auditor.audit import Auditor
+    from auditor.check import Depth
     from auditor.config import load as load_settings
 
     if color not in ("auto", "always", "never"):
         raise UsageError(f"--color {color}: expected auto, always or never")
     given = {
-        "depth": depth,
-        "select": _split(select) or None,
-        "ignore": _split(ignore) or None,
-        "schemas": schema or None,
-        "exclude_schemas": exclude_schema or None,
-        "tables": table or None,
-        "exclude_tables": exclude_table or None,
+        "depth": Depth(depth) if depth in list(Depth) else depth,
+        "select": tuple(_split(select)) or None,
+        "ignore": tuple(_split(ignore)) or None,
+        "schemas": tuple(schema or ()) or None,
+        "exclude_schemas": tuple(exclude_schema or ()) or None,
+        "tables": tuple(table or ()) or None,
+        "exclude_tables": tuple(exclude_table or ()) or None,
         "jobs": jobs,
         "statement_timeout": statement_timeout,
         "lock_timeout": lock_timeout,
@@ -347,9 +348,8 @@ def explain(check: Annotated[str, typer.Argument(help="Id of a check, as `audito
     from auditor.registry import load, matching
     from auditor.report import explain as page
 
-    loaded = load()
-    wanted = matching(loaded, [check])
-    print("\n".join(page.render(entry) for entry in loaded if entry.id in wanted), end="")
+    wanted = matching([check])
+    print("\n".join(page.render(entry) for entry in load() if entry.id in wanted), end="")
 
 
 @app.command()
@@ -416,9 +416,8 @@ def main() -> None:
     import gc
     import signal
 
-    gc.set_threshold(
-        100_000, 20, 100
-    )  # a catalog is many objects that all stay: going through them again finds nothing
+    # A catalog is many objects that all stay: going through them again finds nothing.
+    gc.set_threshold(1_000_000, 20, 100)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -431,3 +430,5 @@ def main() -> None:
     except KeyboardInterrupt:
         print("auditor: interrupted before anything was checked", file=sys.stderr)
         sys.exit(_InterruptedError.exit_code)
+    finally:
+        gc.freeze()  # or the interpreter would go through them all once more at its exit

@@ -9,7 +9,7 @@ from auditor import ddl
 from auditor.catalog.infer import columns_in, enforces_one, states, unwrapped
 from auditor.catalog.model import Catalog, Column, Companion, ForeignKey, Function, Table, Trigger
 from auditor.check import Fix
-from auditor.text import cut, ident, idents, one_line, plural, qualified
+from auditor.text import cut, ident, idents, one_line, plural, qualified, unquoted
 
 LOCK_TRIGGER = (
     "SHARE ROW EXCLUSIVE on the table, for a moment: it waits for running writes (ALTER TABLE, CREATE TRIGGER)"
@@ -18,7 +18,7 @@ REPLACE = "REPLACE"  # marks what a human has to fill in
 _CREATED = ("createdat", "insertedat", "createdon", "created", "updatedat")
 _QUOTED = r"""'(?:[^']|'')*'|"(?:[^"]|"")*\""""
 _TEST = re.compile(
-    r'(?P<not>NOT\s+)?(?P<column>"(?:[^"]|"")+"|[^\s"()=]+)'
+    r'(?P<not>NOT\s+)?(?P<column>(?:U&)?"(?:[^"]|"")+"|[^\s"()=]+)'
     r"(?:\s+IS\s+(?P<is>(?:NOT\s+)?(?:NULL|TRUE|FALSE))|\s*=\s*(?P<literal>true|false|'(?:[^']|'')*'))?\Z",
     re.IGNORECASE,
 )
@@ -138,8 +138,7 @@ def _assignment(table: Table, test: str, *, holds: bool, when: str) -> tuple[str
     parsed = _TEST.match(test.strip())
     if parsed is None:
         return None
-    written = parsed["column"]
-    name = written[1:-1].replace('""', '"') if written.startswith('"') else written.lower()
+    name = unquoted(parsed["column"])
     column = table.by_name.get(name)
     if column is None or column.generated or column.identity:
         return None

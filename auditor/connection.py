@@ -272,7 +272,8 @@ def _why(error: psycopg.Error, parameters: dict[str, Any]) -> str:
     password = parameters.get("password")
     if password and not any(str(password) in str(v) for k, v in parameters.items() if k != "password"):
         text = text.replace(str(password), "***")
-    return one_line(text.removeprefix("connection failed: ").removeprefix("connection is bad: "))
+    text = text.removeprefix("connection failed: ").removeprefix("connection is bad: ")
+    return one_line(re.sub(r"\n\s*", "; ", text))  # libpq's hints stand on lines of their own
 
 
 # SQLSTATE classes (documentation: Appendix A) and what they mean for a probe: the contract's reason.

@@ -13,7 +13,7 @@ from auditor.audit import Audit, Coverage
 from auditor.check import Depth, Finding, Object
 from auditor.errors import UsageError
 from auditor.patterns import Scope
-from auditor.registry import load, selected
+from auditor.registry import selected
 from auditor.report.layout import flow, line, wrap
 from auditor.report.template import template
 from auditor.report.wording import REASONS, SYMBOLS, occasion, subject_of
@@ -196,7 +196,7 @@ def _ran(audit: Audit) -> set[str] | None:
     """The checks that the audit was told to run; None when its selection names checks that are not at hand."""
     options = audit.run.options
     try:
-        return {check.id for check in selected(load(), options.get("select", ()), options.get("ignore", ()))}
+        return selected(options.get("select", ()), options.get("ignore", ()))
     except UsageError:
         return None
 

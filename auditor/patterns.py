@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from auditor.check import Object
 from auditor.errors import UsageError
+from auditor.text import fold
 
 
 @lru_cache(maxsize=256)
@@ -31,10 +32,10 @@ def _parts(pattern: str) -> tuple[re.Pattern[str], ...]:
             current += ".*"
         elif c == "?":
             current += "."
-        elif c == "$":
-            current += r"\$"
+        elif c == "$" or (c == "[" and pattern[i + 1 : i + 2] == "]"):  # the brackets of an array's type
+            current += "\\" + c
         else:
-            current += c.lower()  # other regular-expression characters keep their meaning, as in psql
+            current += fold(c)  # other regular-expression characters keep their meaning, as in psql
         i += 1
     parts.append(current)
     try:

@@ -104,6 +104,7 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
     """
     made = Plan()
     locked = _locked(catalog)
+    everything = scope == _EVERYTHING
     asked: dict[Probe, list[tuple[Check, Ask]]] = {}
     for check in checks:
         for subject, named in locked.items():
@@ -115,9 +116,9 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
                 continue
             if isinstance(result, Finding):
                 subjects = (result.object, *result.related)
-                if any(map(scope.holds, subjects)) and not scope.excludes(result.object):
+                if everything or (any(map(scope.holds, subjects)) and not scope.excludes(result.object)):
                     made.findings.append((check, result))
-            elif not scope.holds(result.subject):
+            elif not everything and not scope.holds(result.subject):
                 continue
             elif isinstance(result, Clean):
                 made.clean.append((check, result))

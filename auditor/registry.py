@@ -39,8 +39,7 @@ class Check:
 
 
 def _load(path: Path) -> Check:
-    name = path.stem.replace("_", "-")
-    identity = f"{path.parent.name}/{name}"
+    identity = _identity(path)
     spec = importlib.util.spec_from_file_location(f"auditor_checks.{path.parent.name}.{path.stem}", path)
     if spec is None or spec.loader is None:
         raise UsageError(f"{path}: not a Python file")
@@ -73,37 +72,49 @@ def _load(path: Path) -> Check:
     return Check(identity, severity, depths, documentation, tuple(getattr(module, "supersedes", ())), run)
 
 
+def _files(*folders: Path) -> list[Path]:
+    found: list[Path] = []
+    for root in (folder("checks"), *folders):
+        if not root.is_dir():
+            raise UsageError(f"no folder of checks at {root}")
+        found += (path for path in sorted(root.glob("*/*.py")) if not path.name.startswith("_"))
+    return found
+
+
+def _identity(path: Path) -> str:
+    return f"{path.parent.name}/{path.stem.replace('_', '-')}"
+
+
+def identities(*folders: Path) -> tuple[str, ...]:
+    """The ids of all checks, without loading them."""
+    return tuple(sorted(map(_identity, _files(*folders))))
+
+
 @lru_cache(maxsize=8)
 def load(*folders: Path) -> tuple[Check, ...]:
     """All checks of the tool's own folder and of `folders`, by id. Raises UsageError for a file that is no check."""
     found: dict[str, Check] = {}
-    for root in (folder("checks"), *folders):
-        if not root.is_dir():
-            raise UsageError(f"no folder of checks at {root}")
-        for path in sorted(root.glob("*/*.py")):
-            if not path.name.startswith("_"):
-                loaded = _load(path)
-                if loaded.id in found:
-                    raise UsageError(f"the check {loaded.id} exists twice; rename {path}")
-                found[loaded.id] = loaded
+    for path in _files(*folders):
+        loaded = _load(path)
+        if loaded.id in found:
+            raise UsageError(f"the check {loaded.id} exists twice; rename {path}")
+        found[loaded.id] = loaded
     return tuple(sorted(found.values(), key=lambda c: c.id))
 
 
-def matching(checks: Iterable[Check], words: Iterable[str]) -> set[str]:
+def matching(words: Iterable[str]) -> set[str]:
     """The ids that `words` name: ids or families. Raises UsageError for a word that names nothing."""
-    checks = tuple(checks)
-    known = {check.id for check in checks} | {check.family for check in checks}
+    ids = identities()
+    known = {*ids, *(identity.partition("/")[0] for identity in ids)}
     chosen = set()
     for word in words:
         if word not in known:
             alike = sorted(name for name in known if ("/" in name) is ("/" in word))
             raise UsageError(f"no check or family is called {word!r}{nearest(word, alike)}")
-        chosen |= {check.id for check in checks if word in (check.id, check.family)}
+        chosen |= {identity for identity in ids if word in (identity, identity.partition("/")[0])}
     return chosen
 
 
-def selected(checks: tuple[Check, ...], select: Iterable[str], ignore: Iterable[str]) -> tuple[Check, ...]:
-    """The checks to run: those selected (all, when nothing is), without those ignored."""
-    wanted = matching(checks, select) or {check.id for check in checks}
-    unwanted = matching(checks, ignore)
-    return tuple(check for check in checks if check.id in wanted and check.id not in unwanted)
+def selected(select: Iterable[str], ignore: Iterable[str]) -> set[str]:
+    """The ids of the checks to run: those selected (all, when nothing is), without those ignored."""
+    return (matching(select) or set(identities())) - matching(ignore)

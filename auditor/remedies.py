@@ -27,7 +27,7 @@ def enforcing_locks(table: Table, key: ForeignKey) -> str:
         return ""
     if key.enforced and key.fires:
         return f"VALIDATE: {ddl.LOCK_VALIDATE}"
-    if not ddl.may_be_not_valid(table, key):
+    if not ddl.checked_later(table, key):
         return f"the new key: {ddl.LOCK_SWAP_WHOLE}"
     return f"the new key: {ddl.LOCK_SWAP_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}"
 
@@ -92,7 +92,9 @@ def orphan_fixes(answer: Answer, relation: Reference, key: ForeignKey | None) ->
             recommended=True,
         )
     ]
-    nullable = [name for name in columns if table.by_name[name].takes_null]
+    # A NULL beside the period is enough under MATCH SIMPLE, and the row keeps its period.
+    settable = columns[:-1] if key is not None and key.period and key.match == "s" else columns
+    nullable = [name for name in settable if table.by_name[name].takes_null]
     partly = len(nullable) < len(columns)
     if nullable and table.row_key and not (key is not None and key.match == "f" and partly):
         fixes.append(

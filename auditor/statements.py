@@ -17,7 +17,7 @@ from pathlib import Path
 
 from auditor.catalog.model import Statement
 from auditor.errors import UsageError
-from auditor.text import ident, literal
+from auditor.text import fold, ident, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,6 @@ _ESCAPES = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|
 _LETTERS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _TEMPLATE_ENDS = {"{{": "}}", "{%": "%}", "{#": "#}", "${": "}"}
 _END_OF_DATA = re.compile(r"^\\\.[ \t]*\r?$", re.MULTILINE)
-_UPPER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 class Scanner:
@@ -182,7 +181,7 @@ class Scanner:
                     return self._rest(start)
                 return self._add("name", _cut(closed[1].replace('""', '"')), start, closed.end())
             case "word":
-                return self._add("word", _cut(value.translate(_UPPER)), start, end)
+                return self._add("word", _cut(fold(value)), start, end)
             case "operator":
                 value = _operator(value)
                 return self._add(kind, value, start, start + len(value))

@@ -177,6 +177,7 @@ _KEYWORDS = frozenset(
         "xmltable",
     ]
 )
+_UPPER = {ord(upper): upper.lower() for upper in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*\Z")
 # Characters that change how their neighbours are shown, or that cannot be encoded: bidirectional controls, lone surrogates.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -232,18 +233,66 @@ def cut(name: str, size: int) -> str:
     return name
 
 
+def fold(name: str) -> str:
+    """A name without quotes as the server reads it: of all letters only A to Z change (documentation: Identifiers and Key
+    Words). In single-byte encodings a server's locale may fold more."""
+    return name.translate(_UPPER)
+
+
+_ESCAPED = re.compile(r"\\(?:(\\)|\+(0[0-9A-Fa-f]{5}|10[0-9A-Fa-f]{4})|([0-9A-Fa-f]{4}))")
+
+
+def unquoted(name: str) -> str:
+    """The name that an SQL identifier stands for: what `ident` wrote, or a user; without quotes it is folded."""
+    if not name.endswith('"'):
+        return fold(name)
+    start, _, inner = name[:-1].partition('"')
+    inner = inner.replace('""', '"')
+    return _ESCAPED.sub(lambda found: found[1] or chr(int(found[2] or found[3], 16)), inner) if start else inner
+
+
 def literal(text: str) -> str:
     """`text` as an SQL string literal, independent of standard_conforming_strings."""
     doubled = text.replace("'", "''")
     return " E'" + doubled.replace("\\", "\\\\") + "'" if "\\" in doubled else f"'{doubled}'"
 
 
-_QUOTED_OR_BREAK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\w*)\$.*?\$\2\$)|--[^\n]*|\s*\n\s*""", re.DOTALL)
+# As PostgreSQL's scanner has it (documentation: Lexical Structure): a string goes on after a line break, `$` may stand
+# within a name, a comment ends with its line at a carriage return too, and nothing but these characters is white space.
+_LETTER = "A-Za-z_\u0080-\U0010ffff"
+_SPACE = r"[ \t\n\r\f\v]"
+_COMMENT = r"--[^\n\r]*"
+_GOES_ON = rf"(?:[ \t\f\v]|{_COMMENT})*[\n\r](?:{_SPACE}|{_COMMENT}[\n\r])*"
+_QUOTED = "|".join(
+    (
+        rf"(?<![{_LETTER}0-9$])[eE]'(?:[^'\\]|\\.|'')*'(?:{_GOES_ON}'(?:[^'\\]|\\.|'')*')*",
+        rf"'(?:[^']|'')*'(?:{_GOES_ON}'(?:[^']|'')*')*",
+        r'"(?:[^"]|"")*"',
+        rf"(?<![{_LETTER}0-9$])\$(?P<tag>(?:[{_LETTER}][{_LETTER}0-9]*)?)\$.*?\$(?P=tag)\$",
+    )
+)
+_QUOTED_OR_BREAK = re.compile(
+    rf"(?P<quoted>{_QUOTED})|{_SPACE}*(?:{_COMMENT}|(?P<nested>/\*)|[\n\r]){_SPACE}*", re.DOTALL
+)
+_NESTING = re.compile(rf"/\*|\*/{_SPACE}*")
 
 
 def one_line_sql(text: str) -> str:
-    """SQL with its line breaks and comments to the end of a line taken out, but for those inside quotes."""
-    return _QUOTED_OR_BREAK.sub(lambda found: found[1] or ("" if found[0].startswith("--") else " "), text)
+    """SQL with its line breaks and comments taken out, but for those inside quotes."""
+    parts: list[str] = []
+    at = 0
+    while found := _QUOTED_OR_BREAK.search(text, at):
+        parts.append(text[at : found.start()])
+        at = found.end()
+        if found["quoted"]:
+            parts.append(found["quoted"])
+            continue
+        depth = 1 if found["nested"] else 0
+        while depth and (mark := _NESTING.search(text, at)):
+            depth, at = depth + (1 if mark[0] == "/*" else -1), mark.end()
+        if parts[-1] or parts[-2:-1] != [" "]:
+            parts.append(" ")
+    return "".join([*parts, text[at:]]).strip(" ")
 
 
 def plural(count: int, noun: str, several: str | None = None) -> str:

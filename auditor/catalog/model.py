@@ -52,6 +52,8 @@ class Type:
     default: str | None
     checks: tuple[Constraint, ...] = ()
     element: int = 0  # of an array, or a domain over one: the oid of its elements' type
+    demanding: tuple[int, ...] = ()  # the domains of the chain that are NOT NULL, by oid
+    collatable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,11 @@ class Column:
     generated: str  # '' no, s stored, v virtual
     collation: tuple[str, str] | None
     deterministic: bool
-    n_distinct: float | None
+    n_distinct: float | None  # of ANALYZE, as null_fraction; None too where no row is read (depth catalog)
     null_fraction: float | None
     readable: bool
     comment: str | None
+    collatable: bool = False
 
     @property
     def takes_null(self) -> bool:
@@ -142,6 +145,7 @@ class ForeignKey:
     match: str  # s simple, f full
     delete_set_columns: tuple[str, ...]  # pg_constraint.confdelsetcols; empty: all
     operators: tuple[tuple[str, str], ...]  # conpfeqop, as schema and name
+    casts: tuple[tuple[str | None, str | None], ...]  # as what they compare the referenced and the referencing column
     validated: bool
     enforced: bool
     deferrable: bool
@@ -192,17 +196,11 @@ class Index:
     live: bool
     nulls_not_distinct: bool
     keys: tuple[IndexKey, ...]
+    columns: tuple[str, ...] | None  # of its keys; None when one of them is an expression
     include: tuple[str, ...]
     predicate: str | None
     constraint: int
     parent: int
-    definition: str
-
-    @property
-    def columns(self) -> tuple[str, ...] | None:
-        """Its key columns, or None when one of its keys is an expression."""
-        names = tuple(key.column for key in self.keys if key.column is not None)
-        return names if len(names) == len(self.keys) else None
 
     @property
     def enforces(self) -> bool:

@@ -29,15 +29,38 @@ from auditor.catalog.model import (
     Trigger,
     Type,
 )
+from auditor.text import ident, qualified, unquoted
 
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
 
-# In the order in which they are needed.
-_QUERIES = (
-    *("server", "control", "constraints", "types", "statistics", "columns", "indexes", "triggers", "operators"),
-    *("foreign_keys", "rules", "tables", "functions", "sequences", "extensions", "shown", "activity"),
-)
+# What is read of each query, in the order in which the queries are needed.
+_QUERIES = {
+    "server": "database user version version_num encoding is_standby superuser bypass_rls dangerous snapshot",
+    "control": "system_identifier",
+    "constraints": "oid name type table columns validated enforced deferrable deferred parent no_inherit index expression"
+    " definition inherited domain",
+    "types": "oid schema name kind category base element not_null collatable default",
+    "statistics": "table column n_distinct null_frac",
+    "columns": "table number name type type_oid not_null not_null_validated default identity generated collation_schema"
+    " collation deterministic readable comment",
+    "opclasses": "oid schema name default operator_schema operator",
+    "collations": "oid schema name",
+    "indexes": "oid name table unique primary exclusion immediate valid ready live nulls_not_distinct key_count keys"
+    " expressions opclasses collations predicate constraint parent",
+    "triggers": "oid name table function enabled internal constraint parent type columns condition checks definition",
+    "operators": "oid schema name left right",
+    "foreign_keys": "oid name table columns referenced referenced_columns on_delete on_update match delete_set_columns"
+    " operators validated enforced deferrable deferred parent period index definition",
+    "rules": "name table event instead enabled definition",
+    "tables": "oid schema name kind persistence owner is_partition parents rows pages row_security readable schema_usable"
+    " comment locked",
+    "functions": "oid schema name arguments language kind returns body search_path locked",
+    "sequences": "oid schema name type increment minimum maximum cycles last_value owner_table owner_column link",
+    "extensions": "name version",
+    "shown": "kind shown held",
+    "activity": "table constraints",
+}
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.
 _OPTIONAL = ("control", "statistics", "shown", "activity")
@@ -56,18 +79,20 @@ def query(name: str, major: int, locked: Iterable[int] = ()) -> str:
     return re.sub(r"^--.*\n", "", chosen, flags=re.MULTILINE)
 
 
-def _ask(fetch: Fetch, name: str, text: str) -> str:
-    # One row of JSON per query: types survive (all results are loaded as text), and the parser is in C.
-    each = "q.json_build_array" if name == "columns" else "pg_catalog.row_to_json(q)"
-    whole = f"SELECT pg_catalog.json_agg({each})::text FROM (\n{text}) AS q"
+def _ask(fetch: Fetch, name: str, text: str) -> tuple[str | None, ...]:
+    # One array of JSON per column: types survive (all results are loaded as text), the parser is in C, and the server
+    # looks up how to write a value once per column instead of once per value. The query itself comes first, because
+    # pg_stat_activity shows the beginning.
+    columns = ", ".join(f'pg_catalog.json_agg(q."{column}")::text' for column in _QUERIES[name].split())
+    whole = f"WITH q AS (\n{text}) SELECT {columns} FROM q"
     if name not in _OPTIONAL:
-        return fetch(whole)[0][0] or "[]"
+        return fetch(whole)[0]
     fetch("SAVEPOINT optional")
     try:
-        return fetch(whole)[0][0] or "[]"
+        return fetch(whole)[0]
     except psycopg.errors.InsufficientPrivilege:
         fetch("ROLLBACK TO SAVEPOINT optional")
-        return "[]"
+        return ()
 
 
 def read_locked(fetch: Fetch, *, major: int) -> tuple[int, ...]:
@@ -75,13 +100,25 @@ def read_locked(fetch: Fetch, *, major: int) -> tuple[int, ...]:
     return tuple(int(row[0] or 0) for row in fetch(query("locked", major)))
 
 
-def read_catalog(fetch: Fetch, *, major: int, host: str, port: int, locked: Iterable[int] = ()) -> Catalog:
-    """The catalog of the database that `fetch` runs SQL in.
+def read_catalog(
+    fetch: Fetch,
+    *,
+    major: int,
+    host: str,
+    port: int,
+    locked: Iterable[int] = (),
+    statistics: bool = True,
+    meanwhile: Callable[[], object] = lambda: None,
+) -> Catalog:
+    """The catalog of the database that `fetch` runs SQL in, in another thread.
 
     `fetch` must run every query in one REPEATABLE READ transaction with an empty search_path, or deparsed text
-    is not qualified. What is `locked` comes without expressions and definitions, and marked so. Raises what `fetch` raises.
+    is not qualified. What is `locked` comes without expressions and definitions, and marked so. Without `statistics`
+    nothing is known of the distribution of values. `meanwhile` is run while the server works on the first answers.
+    Raises what `fetch` and `meanwhile` raise.
     """
     locked = tuple(locked)
+    names = [name for name in _QUERIES if statistics or name != "statistics"]
     # Tens of thousands of small objects are made and none is dropped: collecting in between only costs.
     collecting = gc.isenabled()
     gc.disable()
@@ -89,8 +126,13 @@ def read_catalog(fetch: Fetch, *, major: int, host: str, port: int, locked: Iter
         # The server works on the next query while the last answer is taken apart.
         ahead = ThreadPoolExecutor(1)
         try:
-            texts = {name: ahead.submit(_ask, fetch, name, query(name, major, locked)) for name in _QUERIES}
-            return _read(lambda name: json.loads(texts[name].result()), host, port)
+            texts = {name: ahead.submit(_ask, fetch, name, query(name, major, locked)) for name in names}
+            meanwhile()
+
+            def rows(name: str) -> list[Any]:
+                return list(zip(*(json.loads(text or "[]") for text in texts[name].result()), strict=True))
+
+            return _read(rows, host, port, statistics)
         finally:
             ahead.shutdown(wait=False, cancel_futures=True)
     finally:
@@ -98,65 +140,72 @@ def read_catalog(fetch: Fetch, *, major: int, host: str, port: int, locked: Iter
             gc.enable()
 
 
-def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
-    server = rows("server")[0]
-    control = rows("control")
-    constraints = rows("constraints")
-    types = _types(rows("types"), constraints)
+def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bool) -> Catalog:
+    def named(name: str) -> list[Row]:
+        return [dict(zip(_QUERIES[name].split(), row, strict=True)) for row in rows(name)]
+
+    server = named("server")[0]
+    control = named("control")
+    constraints = named("constraints")
+    types = _types(named("types"), constraints)
+    known = {row[:2]: row[2:] for row in rows("statistics")} if statistics else {}
     names: dict[int, dict[int, str]] = defaultdict(dict)
-    statistics = {(r["table"], r["column"]): r for r in rows("statistics")}
     columns: dict[int, list[Column]] = defaultdict(list)
     for row in rows("columns"):
         table, number, name = row[:3]
         names[table][number] = name
-        columns[table].append(_column(row, types, statistics.get((table, name), _NO_STATISTICS)))
+        columns[table].append(_column(row, types, *known.get((table, name), (None, None))))
     checks: dict[int, list[Constraint]] = defaultdict(list)
-    for row in constraints:
-        if row["table"]:
-            checks[row["table"]].append(_constraint(row, names[row["table"]]))
+    for constraint in constraints:
+        if constraint["table"]:
+            checks[constraint["table"]].append(_constraint(constraint, names[constraint["table"]]))
+    opclasses = {
+        oid: ((schema, name), default, _pair(*equality)) for oid, schema, name, default, *equality in rows("opclasses")
+    }
+    collations = {oid: _pair(schema, name) for oid, schema, name in rows("collations")}
     indexes: dict[int, list[Index]] = defaultdict(list)
     for row in rows("indexes"):
-        indexes[row["table"]].append(_index(row, names[row["table"]]))
+        indexes[row[2]].append(_index(row, names[row[2]], opclasses, collations))
     triggers: dict[int, list[Trigger]] = defaultdict(list)
     internal: list[Row] = []
-    for row in rows("triggers"):
-        if row["internal"]:
-            internal.append(row)
+    for trigger in named("triggers"):
+        if trigger["internal"]:
+            internal.append(trigger)
         else:
-            triggers[row["table"]].append(_trigger(row, names[row["table"]]))
-    operators = {row["oid"]: (row["schema"], row["name"]) for row in rows("operators")}
-    foreign_keys = _foreign_keys(rows("foreign_keys"), internal, operators, names)
+            triggers[trigger["table"]].append(_trigger(trigger, names[trigger["table"]]))
+    operators = {operator["oid"]: operator for operator in named("operators")}
+    foreign_keys = _foreign_keys(rows("foreign_keys"), internal, operators, columns, types)
     rules: dict[int, list[Rule]] = defaultdict(list)
-    for row in rows("rules"):
-        event = {"2": "update", "3": "insert", "4": "delete"}[row["event"]]
-        rules[row["table"]].append(
-            Rule(row["name"], row["table"], event, row["instead"], row["enabled"], row["definition"])
+    for rule in named("rules"):
+        event = {"2": "update", "3": "insert", "4": "delete"}[rule["event"]]
+        rules[rule["table"]].append(
+            Rule(rule["name"], rule["table"], event, rule["instead"], rule["enabled"], rule["definition"])
         )
-    relations = rows("tables")
+    relations = named("tables")
     children: dict[int, list[int]] = defaultdict(list)
-    for row in relations:
-        for parent in row["parents"] or ():
-            children[parent].append(row["oid"])
+    for relation in relations:
+        for parent in relation["parents"] or ():
+            children[parent].append(relation["oid"])
     tables = {}
-    for row in relations:
-        oid = row["oid"]
+    for relation in relations:
+        oid = relation["oid"]
         tables[oid] = Table(
             oid=oid,
-            schema=row["schema"],
-            name=row["name"],
-            kind=row["kind"],
-            persistence=row["persistence"],
-            owner=row["owner"],
-            is_partition=row["is_partition"],
-            parents=tuple(row["parents"] or ()),
+            schema=relation["schema"],
+            name=relation["name"],
+            kind=relation["kind"],
+            persistence=relation["persistence"],
+            owner=relation["owner"],
+            is_partition=relation["is_partition"],
+            parents=tuple(relation["parents"] or ()),
             children=tuple(children[oid]),
-            rows=row["rows"],
-            pages=row["pages"],
-            row_security=row["row_security"],
-            readable=row["readable"],
-            schema_usable=row["schema_usable"],
-            comment=row["comment"],
-            locked=row["locked"],
+            rows=relation["rows"],
+            pages=relation["pages"],
+            row_security=relation["row_security"],
+            readable=relation["readable"],
+            schema_usable=relation["schema_usable"],
+            comment=relation["comment"],
+            locked=relation["locked"],
             columns=tuple(columns[oid]),
             constraints=tuple(checks[oid]),
             foreign_keys=tuple(foreign_keys[oid]),
@@ -182,11 +231,11 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int) -> Catalog:
         ),
         tables=tables,
         types=types,
-        functions={row["oid"]: Function(**row) for row in rows("functions")},
-        sequences={row["oid"]: _sequence(row) for row in rows("sequences")},
-        extensions={row["name"]: row["version"] for row in rows("extensions")},
-        shown={row["kind"]: (row["shown"], row["held"]) for row in rows("shown")},
-        validating=_validating(rows("activity")),
+        functions={row["oid"]: Function(**row) for row in named("functions")},
+        sequences={row["oid"]: _sequence(row) for row in named("sequences")},
+        extensions={row["name"]: row["version"] for row in named("extensions")},
+        shown={row["kind"]: (row["shown"], row["held"]) for row in named("shown")},
+        validating=_validating(named("activity")),
     )
 
 
@@ -217,6 +266,8 @@ def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
                 _constraint(check, {}) for row in chain for check in checks[row["oid"]] if check["type"] == "c"
             ),
             element=chain[-1]["element"],
+            demanding=tuple(row["oid"] for row in demanding),
+            collatable=chain[0]["collatable"],
         )
 
     return {oid: resolved(oid) for oid in by_oid}
@@ -225,10 +276,11 @@ def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
 _UNKNOWN = Type(0, "", "", "b", "X", 0, False, False, None)
 
 
-_NO_STATISTICS: Row = {}
+def _pair(schema: str | None, name: str | None) -> tuple[str, str] | None:
+    return None if schema is None or name is None else (schema, name)
 
 
-def _column(row: list[Any], types: dict[int, Type], statistics: Row) -> Column:
+def _column(row: Any, types: dict[int, Type], n_distinct: float | None, null_fraction: float | None) -> Column:
     _, number, name, type_name, oid, not_null, validated, default, identity, generated, *rest = row
     collation_schema, collation, deterministic, readable, comment = rest
     kind = types.get(oid, _UNKNOWN)
@@ -245,12 +297,13 @@ def _column(row: list[Any], types: dict[int, Type], statistics: Row) -> Column:
         default,
         identity,
         generated,
-        (collation_schema, collation) if collation else None,
+        _pair(collation_schema, collation),
         deterministic,
-        statistics.get("n_distinct"),
-        statistics.get("null_frac"),
+        n_distinct,
+        null_fraction,
         readable,
         comment,
+        kind.collatable,
     )
 
 
@@ -275,40 +328,53 @@ def _constraint(row: Row, names: dict[int, str]) -> Constraint:
     )
 
 
-def _index(row: Row, names: dict[int, str]) -> Index:
-    keys = []
-    classes = row["classes"] or [[None, None, True, None, None, None, None]] * row["key_count"]
-    for position, number in enumerate(row["keys"][: row["key_count"]]):
+_Opclass = tuple[
+    tuple[str, str], bool, tuple[str, str] | None
+]  # its name, whether it is the type's default, its equality
+
+
+def _index(
+    row: Any,
+    names: dict[int, str],
+    opclasses: dict[int, _Opclass],
+    collations: dict[int, tuple[str, str] | None],
+) -> Index:
+    oid, name, table, unique, primary, exclusion, immediate, valid, ready, live, nulls_not_distinct, *rest = row
+    count, numbers, expressions, classes, collated, predicate, constraint, parent = rest
+    keys, columns = [], []
+    for position, number in enumerate(numbers[:count]):
         column = names.get(number) if number else None
-        schema, opclass, default, collation_schema, collation, operator_schema, operator = classes[position]
+        if column is not None:
+            columns.append(column)
+        opclass, default, equality = opclasses[classes[position]]
         keys.append(
             IndexKey(
-                column=column,
-                expression=column if column is not None else row["expressions"][position],
-                opclass=(schema, opclass),
-                default_opclass=default,
-                collation=(collation_schema, collation) if collation else None,
-                equality=(operator_schema, operator) if operator else None,
+                column,
+                column if column is not None else expressions[position],
+                opclass,
+                default,
+                collations.get(collated[position]),
+                equality if unique else None,
             )
         )
     return Index(
-        oid=row["oid"],
-        name=row["name"],
-        table=row["table"],
-        unique=row["unique"],
-        primary=row["primary"],
-        exclusion=row["exclusion"],
-        immediate=row["immediate"],
-        valid=row["valid"],
-        ready=row["ready"],
-        live=row["live"],
-        nulls_not_distinct=row["nulls_not_distinct"],
-        keys=tuple(keys),
-        include=tuple(names[n] for n in row["keys"][row["key_count"] :]),
-        predicate=row["predicate"],
-        constraint=row["constraint"],
-        parent=row["parent"],
-        definition=row["definition"],
+        oid,
+        name,
+        table,
+        unique,
+        primary,
+        exclusion,
+        immediate,
+        valid,
+        ready,
+        live,
+        nulls_not_distinct,
+        tuple(keys),
+        tuple(columns) if len(columns) == len(keys) else None,
+        tuple([names[n] for n in numbers[count:]]),
+        predicate,
+        constraint,
+        parent,
     )
 
 
@@ -331,56 +397,80 @@ def _trigger(row: Row, names: dict[int, str]) -> Trigger:
 
 
 def _foreign_keys(
-    rows: list[Row],
+    rows: list[Any],
     internal: list[Row],
-    operators: dict[int, tuple[str, str]],
-    names: dict[int, dict[int, str]],
+    operators: dict[int, Row],
+    by_table: dict[int, list[Column]],
+    types: dict[int, Type],
 ) -> dict[int, list[ForeignKey]]:
-    parent = {row["oid"]: row["parent"] for row in rows}
+    parents = {row[0]: row[-4] for row in rows}
 
     def root(oid: int) -> int:
-        while parent.get(oid):
-            oid = parent[oid]
+        while parents.get(oid):
+            oid = parents[oid]
         return oid
 
     sides: dict[int, tuple[list[RiTrigger], list[RiTrigger]]] = defaultdict(lambda: ([], []))
-    for row in internal:
-        if row["constraint"] not in parent:
+    for trigger in internal:
+        if trigger["constraint"] not in parents:
             continue  # of a deferrable unique constraint
-        side = sides[root(row["constraint"])][0 if row["checks"] else 1]
-        side.append(RiTrigger(row["name"], row["table"], row["enabled"]))
+        side = sides[root(trigger["constraint"])][0 if trigger["checks"] else 1]
+        side.append(RiTrigger(trigger["name"], trigger["table"], trigger["enabled"]))
 
     found: dict[int, list[ForeignKey]] = defaultdict(list)
     for row in rows:
-        if row["parent"]:
+        oid, name, table, columns, referenced, referenced_columns, on_delete, on_update, match, set_columns, *rest = row
+        compare, validated, enforced, deferrable, deferred, parent, period, index, definition = rest
+        if parent:
             continue
-        own, other = names[row["table"]], names[row["referenced"]]
-        found[row["table"]].append(
+        own, other = ({column.number: column for column in by_table[oid]} for oid in (table, referenced))
+        compared = [operators[oid] for oid in compare or ()]
+        referencing_triggers, referenced_triggers = sides.get(oid, ((), ()))
+        found[table].append(
             ForeignKey(
-                oid=row["oid"],
-                name=row["name"],
-                table=row["table"],
-                columns=tuple(own[n] for n in row["columns"]),
-                referenced=row["referenced"],
-                referenced_columns=tuple(other[n] for n in row["referenced_columns"]),
-                on_delete=row["on_delete"],
-                on_update=row["on_update"],
-                match=row["match"],
-                delete_set_columns=tuple(own[n] for n in row["delete_set_columns"] or ()),
-                operators=tuple(operators[oid] for oid in row["operators"] or ()),
-                validated=row["validated"],
-                enforced=row["enforced"],
-                deferrable=row["deferrable"],
-                deferred=row["deferred"],
-                parent=row["parent"],
-                period=row["period"],
-                index=row["index"],
-                definition=row["definition"],
-                referencing_triggers=tuple(sides[row["oid"]][0]),
-                referenced_triggers=tuple(sides[row["oid"]][1]),
+                oid=oid,
+                name=name,
+                table=table,
+                columns=tuple([own[n].name for n in columns]),
+                referenced=referenced,
+                referenced_columns=tuple([other[n].name for n in referenced_columns]),
+                on_delete=on_delete,
+                on_update=on_update,
+                match=match,
+                delete_set_columns=tuple([own[n].name for n in set_columns or ()]),
+                operators=tuple([(operator["schema"], operator["name"]) for operator in compared]),
+                casts=tuple(
+                    (_cast(other[theirs], operator["left"], types), _cast(own[mine], operator["right"], types))
+                    for theirs, mine, operator in zip(referenced_columns, columns, compared, strict=True)
+                ),
+                validated=validated,
+                enforced=enforced,
+                deferrable=deferrable,
+                deferred=deferred,
+                parent=parent,
+                period=period,
+                index=index,
+                definition=definition,
+                referencing_triggers=tuple(referencing_triggers),
+                referenced_triggers=tuple(referenced_triggers),
             )
         )
     return found
+
+
+_TEXT, _VARCHAR = 25, 1043
+
+
+def _cast(column: Column, oid: int, types: dict[int, Type]) -> str | None:
+    """The type an operator takes the column as, if that is another than its own: left out, the name alone may mean another
+    operator (char(n) = text is that of text, not the one of an index over char(n)).
+
+    Pseudo-types like anyarray take a value as it is, and varchar is text to every operator.
+    """
+    wanted = types.get(oid)
+    if wanted is None or column.base_oid == oid or (column.base_oid, oid) == (_VARCHAR, _TEXT):
+        return None
+    return ident(wanted.name) if wanted.schema == "pg_catalog" else qualified(wanted.schema, wanted.name)
 
 
 def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
@@ -391,7 +481,7 @@ def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
         if names is None or known is None:
             found[table] = None
         elif names:
-            found[table] = known | {n[1:-1].replace('""', '"') if n.startswith('"') else n.lower() for n in names}
+            found[table] = known | {unquoted(name) for name in names}
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from auditor.catalog.model import Column, ForeignKey, Reference, Table
+from auditor.catalog.model import ForeignKey, Reference, Table
 from auditor.check import Evidence
 from auditor.text import ident, qualified
 
@@ -22,7 +22,9 @@ class Relation:
     """Rows of `table`, and the rows of `referenced` that they match.
 
     `operators` compare referenced with referencing columns, in that order, as pg_constraint.conpfeqop does; empty: the
-    equality of a unique index over the referenced columns, or `=`. `only` leaves inheritance children of `referenced`
+    equality of a unique index over the referenced columns, or `=`; `casts` are the types they take the two as, where those
+    are not their own. In a `period` relation the last column is a range that the referenced ones must cover together,
+    and its operator says which of them are looked at. `only` leaves inheritance children of `referenced`
     out, as foreign keys do. `match` is s (simple: a NULL excuses the row) or f (full: only all NULLs do). `reverse` asks
     from the referenced side of a foreign key: its collation is then that of `table`. `other_row` does not take a row as
     its own partner. `unless` is for Pairs: a matching row for which it holds excuses the row of `table`. `beyond` are the
@@ -34,6 +36,8 @@ class Relation:
     referenced: Table
     referenced_columns: tuple[str, ...]
     operators: tuple[Operator, ...] = ()
+    casts: tuple[tuple[str | None, str | None], ...] = ()
+    period: bool = False
     match: str = "s"
     where: str | None = None
     referenced_where: str | None = None
@@ -46,7 +50,16 @@ class Relation:
     @classmethod
     def of_key(cls, table: Table, key: ForeignKey, referenced: Table) -> Self:
         """The question that a foreign key of `table` asks."""
-        return cls(table, key.columns, referenced, key.referenced_columns, operators=key.operators, match=key.match)
+        return cls(
+            table,
+            key.columns,
+            referenced,
+            key.referenced_columns,
+            operators=key.operators,
+            casts=key.casts,
+            period=key.period,
+            match=key.match,
+        )
 
     @classmethod
     def of(cls, reference: Reference) -> Self:
@@ -81,30 +94,39 @@ class Relation:
     def joins(self, own: str, other: str) -> list[str]:
         """The conditions, in SQL, under which the row called `own` matches the referenced one called `other`.
 
-        Foreign keys compare under the referenced column's collation (source: ri_triggers.c, ri_GenerateQualCollation).
+        Foreign keys compare under the referenced column's collation, as the types of the operator (source: ri_triggers.c,
+        ri_GenerateQual and ri_GenerateQualCollation).
         """
+        casts = self.casts or ((None, None),) * len(self.columns)
         conditions = []
-        for name, referenced, (schema, operator) in zip(
-            self.columns, self.referenced_columns, self.equality, strict=True
+        for name, referenced, (schema, operator), types in zip(
+            self.columns, self.referenced_columns, self.equality, casts, strict=True
         ):
-            mine, theirs = self.table.by_name[name], self.referenced.by_name[referenced]
-            collation = ""
-            if mine.collation != theirs.collation and _collatable(mine) and _collatable(theirs):
-                wanted = mine.collation if self.reverse else theirs.collation
-                collation = f" COLLATE {qualified(*wanted or ('pg_catalog', 'default'))}"
+            sides = [(other, self.referenced.by_name[referenced]), (own, self.table.by_name[name])]
+            if self.reverse:
+                sides.reverse()
+            left, right = (
+                f"{ident(alias)}.{ident(column.name)}" + (f"::{cast}" if cast else "")
+                for (alias, column), cast in zip(sides, types, strict=True)
+            )
+            theirs, mine = (column for _, column in sides)
+            if mine.collation != theirs.collation and mine.collatable and theirs.collatable:
+                left += f" COLLATE {qualified(*theirs.collation or ('pg_catalog', 'default'))}"
             sign = operator if schema == "pg_catalog" else f"OPERATOR({ident(schema)}.{operator})"
-            conditions.append(f"{ident(other)}.{ident(referenced)}{collation} {sign} {ident(own)}.{ident(name)}")
+            conditions.append(f"{left} {sign} {right}")
         return conditions
+
+    def covered(self, own: str, other: str) -> str:
+        """The condition, in SQL, over all rows called `other` that match, under which they cover the period of the row
+        called `own`. No row covers an empty range (source: ri_triggers.c, RI_FKey_check)."""
+        mine, theirs = self.columns[-1], self.referenced_columns[-1]
+        return f"{ident(own)}.{ident(mine)} <@ pg_catalog.range_agg({ident(other)}.{ident(theirs)})"
 
     def points(self, own: str) -> str:
         """The condition, in SQL, under which the row called `own` points somewhere: MATCH SIMPLE asks for all columns,
         MATCH FULL for any."""
         texts = [f"{ident(own)}.{ident(name)} IS NOT NULL" for name in self.columns]
         return f"({' OR '.join(texts)})" if self.match == "f" and len(texts) > 1 else " AND ".join(texts)
-
-
-def _collatable(column: Column) -> bool:
-    return column.category == "S" or column.collation is not None
 
 
 def referenced_name(table: Table) -> str:
@@ -141,6 +163,7 @@ def stranded(membership: Unmatched, member: Unmatched) -> Unmatched:
         link,
         member.columns,
         operators=member.equality,
+        casts=member.casts,
         where=f"EXISTS (SELECT 1 FROM {rows} WHERE {counted}{conditions} AND NOT {whole(row)})",
         referenced_where=f"{counted}{whole(own)}",
         reverse=True,

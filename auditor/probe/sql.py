@@ -94,11 +94,13 @@ def referencing(relation: Relation, left: Rows) -> Condition:
 
 
 def partner(relation: Relation, left: Rows) -> Condition:
-    """EXISTS: the referenced table has a row for this one."""
+    """EXISTS: the referenced table has a row for this one, or the rows that cover its period."""
     right = Rows(relation.referenced, only=relation.only, alias=referenced_name(relation.table))
     inner = right.select(sa.text("1")).where(*joins(relation, left, right))
     if relation.referenced_where:
         inner = inner.where(raw(relation.referenced_where))
+    if relation.period:
+        inner = inner.having(sa.literal_column(relation.covered(left.clause.name, right.clause.name), sa.Boolean()))
     return sa.exists(inner.correlate(left.clause))
 
 

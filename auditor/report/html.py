@@ -334,7 +334,7 @@ def scope(audit: Audit) -> tuple[str, ...]:
         if options.get(key):
             said.append(f"{words} {', '.join(options[key])}.")
     try:
-        ran = {check.id for check in selected(load(), options.get("select", ()), options.get("ignore", ()))}
+        ran = selected(options.get("select", ()), options.get("ignore", ()))
     except UsageError:  # checks of the user's own, which are not at hand here
         return tuple(said)
     left = [check.id for check in load() if check.id not in ran]

@@ -32,6 +32,7 @@ _VALUE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\bVALUE\b""")
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
+    checked = {kind.oid for kind in catalog.types.values() if kind.checks or kind.element}
     for table in catalog.tables.values():
         if not table.holds_rows:
             continue
@@ -42,6 +43,8 @@ def check(catalog: Catalog) -> Iterator[Result]:
                 judge = partial(of_table, catalog=catalog, subject=subject, table=table, constraint=constraint)
                 yield Ask(subject, probe, judge, depth=depth_of(constraint))
         for column in () if table.is_partition else table.columns:
+            if column.type_oid not in checked:
+                continue
             for constraint, condition in through(catalog, column.type_oid, ident(column.name)):
                 subject = table.object("column", constraint.name, (column.name,))
                 probe = Matching(table, condition, (column.name,))

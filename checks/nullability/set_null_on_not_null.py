@@ -12,6 +12,7 @@ Fix: NO ACTION, which says what happens anyway; or DROP NOT NULL, so that the pr
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 
 from auditor import ddl
@@ -22,6 +23,23 @@ from auditor.text import ident, listed, plural, qualified
 
 severity = Severity.ERROR
 depths = (Depth.CATALOG, Depth.DATA)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What refuses NULL in a column: in words, with the SQLSTATE, and as statements that admit NULL and forbid it again.
+
+    Nothing `allow`s it where the refusal cannot be taken away on its own.
+    """
+
+    why: str
+    sqlstate: str
+    allow: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+    of_domain: bool = False
+
+
+Refused = dict[str, tuple[Refusal, ...]]  # by column; the first one is told
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
@@ -43,35 +61,72 @@ def check(catalog: Catalog) -> Iterator[Result]:
             table,
             key.columns,
             operators=key.operators,
+            casts=key.casts,
             reverse=True,
             other_row=table is parent,
+            referenced_where=null_exists(table, key) if only_one_null(refused) else None,
         )
         yield Ask(subject, probe, finding, unread=finding(None))
 
 
-def conflicts(catalog: Catalog, table: Table, key: ForeignKey) -> dict[str, str]:
-    """Each column that SET NULL would set, and what refuses NULL there."""
-    columns = set(key.columns) if key.on_update == "n" else set(key.delete_set_columns or key.columns)
-    found: dict[str, str] = {}
-    for name in [c for c in key.columns if c in columns]:
-        column = table.by_name[name]
-        required = [c.name for c in table.constraints if c.type == "c" and c.enforced and demands(c.expression, name)]
-        if name in table.primary_key:
-            found[name] = "part of the primary key"
-        elif column.not_null:
-            found[name] = "NOT NULL"
-        elif column.domain_not_null:
-            kind = catalog.types[column.type_oid]
-            found[name] = f"of the domain {qualified(kind.schema, kind.name)}, which is NOT NULL"
-        elif any(demands(c.expression, "VALUE") for c in catalog.types[column.type_oid].checks):
-            found[name] = f"of the domain {column.type}, whose CHECK forbids NULL"
-        elif required:
-            found[name] = f"under the CHECK {ident(required[0])}, which forbids NULL"
-        elif any(i.enforces and i.nulls_not_distinct and set(i.columns or ()) == columns for i in table.indexes):
-            found[name] = "unique with NULLS NOT DISTINCT, so that one row at most can be NULL"
+def conflicts(catalog: Catalog, table: Table, key: ForeignKey) -> Refused:
+    """Each column that SET NULL would set and that cannot be NULL, and what refuses it."""
+    columns = [c for c in key.columns if c in set_to_null(key)]
+    found = {name: refusals for name in columns if (refusals := tuple(refusing(catalog, table, name, set(columns))))}
     if key.match == "f" and key.delete_set_columns and set(key.delete_set_columns) != set(key.columns) and not found:
-        found = {name: "set to NULL alone, which MATCH FULL forbids" for name in key.delete_set_columns}
+        alone = Refusal("set to NULL alone, which MATCH FULL forbids", "23503")
+        found = {name: (alone,) for name in key.delete_set_columns}
     return found
+
+
+def set_to_null(key: ForeignKey) -> set[str]:
+    return set(key.columns) if key.on_update == "n" else set(key.delete_set_columns or key.columns)
+
+
+def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> Iterator[Refusal]:
+    """All that refuses NULL in the column, where all `columns` are set together."""
+    column, kind = table.by_name[name], catalog.types[table.by_name[name].type_oid]
+    alter = f"ALTER TABLE {table.sql}"
+    if name in table.primary_key:
+        yield Refusal("part of the primary key", "23502")
+    if column.not_null:
+        unread = [c.name for c in table.constraints if c.type == "n" and c.columns == (name,) and not c.validated]
+        forbid = f"{alter} ALTER COLUMN {ident(name)} SET NOT NULL;"
+        if unread:  # SET NOT NULL would read the rows, which may hold NULL already
+            forbid = f"{alter} ADD CONSTRAINT {ident(unread[0])} NOT NULL {ident(name)} NOT VALID;"
+        yield Refusal("NOT NULL", "23502", (f"{alter} ALTER COLUMN {ident(name)} DROP NOT NULL;",), (forbid,))
+    if kind.demanding:
+        over = [f"ALTER DOMAIN {qualified(d.schema, d.name)}" for d in map(catalog.types.__getitem__, kind.demanding)]
+        yield Refusal(
+            f"of the domain {qualified(kind.schema, kind.name)}, which is NOT NULL",
+            "23502",
+            tuple(f"{domain} DROP NOT NULL;" for domain in over),
+            tuple(f"{domain} SET NOT NULL;" for domain in over),
+            of_domain=True,
+        )
+    if any(demands(c.expression, "VALUE") for c in kind.checks):
+        yield Refusal(f"of the domain {column.type}, whose CHECK forbids NULL", "23514")
+    for constraint in table.constraints:
+        if constraint.type == "c" and constraint.enforced and demands(constraint.expression, name):
+            add = f"{alter} ADD CONSTRAINT {ident(constraint.name)} {constraint.definition};"
+            drop = () if constraint.inherited else (ddl.drop_constraint(table, constraint.name),)
+            yield Refusal(f"under the CHECK {ident(constraint.name)}, which forbids NULL", "23514", drop, (add,))
+    if any(
+        i.enforces and i.nulls_not_distinct and i.predicate is None and set(i.columns or ()) == columns
+        for i in table.indexes
+    ):
+        yield Refusal("unique with NULLS NOT DISTINCT, so that one row at most can be NULL", "23505")
+
+
+def only_one_null(refused: Refused) -> bool:
+    """Whether NULL is admitted, but once: what is deleted first may succeed."""
+    return all(refusal.sqlstate == "23505" for refusals in refused.values() for refusal in refusals)
+
+
+def null_exists(table: Table, key: ForeignKey) -> str:
+    """The condition, in SQL, under which a row is NULL already where the key would set NULL."""
+    nulls = " AND ".join(f"taken.{ident(name)} IS NULL" for name in sorted(set_to_null(key)))
+    return f"EXISTS (SELECT 1 FROM {'ONLY ' if table.only else ''}{table.sql} AS taken WHERE {nulls})"
 
 
 def demands(expression: str | None, column: str) -> bool:
@@ -89,12 +144,12 @@ def judged(
     table: Table,
     key: ForeignKey,
     parent: Table,
-    refused: dict[str, str],
+    refused: Refused,
 ) -> Finding:
     verbs = [verb for action, verb in ((key.on_delete, "deleted"), (key.on_update, "re-keyed")) if action == "n"]
     clause = listed([f"ON {'DELETE' if verb == 'deleted' else 'UPDATE'} SET NULL" for verb in verbs])
-    column, why = next(iter(refused.items()))
-    reason = f"{table.sql}.{ident(column)} is {why}, but {clause}"
+    column, (refusal, *_) = next(iter(refused.items()))
+    reason = f"{table.sql}.{ident(column)} is {refusal.why}, but {clause}"
     done = listed(verbs, "or")
     if answer is None:
         title = f"Referenced rows of {parent.sql} cannot be {done}: {reason}"
@@ -103,12 +158,10 @@ def judged(
     else:
         title = f"Rows of {parent.sql} cannot be {done} once referenced: {reason}"
     above = cascading(catalog, parent)
-    sqlstate = (
-        "23514" if "CHECK" in why else "23505" if "NULLS NOT DISTINCT" in why else "23503" if "FULL" in why else "23502"
-    )
+    once = f"one row of {table.sql} is NULL there and another" if only_one_null(refused) else f"one row of {table.sql}"
     message = (
         f"The foreign key {ident(key.name)} promises to set {listed([ident(c) for c in refused])} to NULL,"
-        f" and the column refuses: the statement fails with SQLSTATE {sqlstate} as soon as one row of {table.sql}"
+        f" and the column refuses: the statement fails with SQLSTATE {refusal.sqlstate} as soon as {once}"
         f" points to the row of {parent.sql}."
     )
     if above:
@@ -137,7 +190,7 @@ def cascading(catalog: Catalog, table: Table) -> list[str]:
     return sorted(found)
 
 
-def fixes(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, refused: dict[str, str]) -> tuple[Fix, ...]:
+def fixes(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, refused: Refused) -> tuple[Fix, ...]:
     back = ddl.replace_foreign_key(table, key, parent)
     locks = f"{ddl.LOCK_ADD_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}"
 
@@ -158,30 +211,17 @@ def fixes(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, refuse
             recommended=True,
         )
     ]
-    allow, forbid, caveats = [], [], ["Code that reads the column must expect NULL."]
-    for name, why in refused.items():
-        alter = f"ALTER TABLE {table.sql} ALTER COLUMN {ident(name)}"
-        if why == "NOT NULL":
-            allow.append(f"{alter} DROP NOT NULL;")
-            forbid.append(f"{alter} SET NOT NULL;")
-        elif "CHECK" in why and "domain" not in why:
-            for constraint in table.constraints:
-                if constraint.type == "c" and demands(constraint.expression, name):
-                    allow.append(ddl.drop_constraint(table, constraint.name))
-                    forbid.append(
-                        f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(constraint.name)} {constraint.definition};"
-                    )
-        elif "domain" in why and "CHECK" not in why:
-            column = table.by_name[name]
-            kind = catalog.types[column.type_oid]
-            allow.append(f"ALTER DOMAIN {qualified(kind.schema, kind.name)} DROP NOT NULL;")
-            forbid.append(f"ALTER DOMAIN {qualified(kind.schema, kind.name)} SET NOT NULL;")
-            caveats.append("The domain changes for every column that uses it.")
-    if len(allow) >= len(refused):
+    each = [refusal for refusals in refused.values() for refusal in refusals]
+    allow = tuple(dict.fromkeys(statement for refusal in each for statement in refusal.allow))
+    forbid = tuple(dict.fromkeys(statement for refusal in each for statement in refusal.forbid))
+    caveats = ["Code that reads the column must expect NULL."]
+    if any(refusal.of_domain for refusal in each):
+        caveats.append("The domain changes for every column that uses it.")
+    if all(refusal.allow for refusal in each):
         made.append(
             Fix(
                 "Let the column be NULL: the promise is kept",
-                tuple(allow),
+                allow,
                 tuple(reversed(forbid)),
                 ddl.LOCK_ALTER,
                 (*caveats, "The rollback fails once rows hold NULL."),

@@ -68,6 +68,7 @@ def question(relation: Reference, key: ForeignKey | None, own: str, other: str) 
         columns=(*asked.columns, own),
         referenced_columns=(*asked.referenced_columns, other),
         operators=(*asked.equality, ("pg_catalog", "=")),
+        casts=(*asked.casts, (None, None)) if asked.casts else (),
         match="s",
         where=f"({asked.where}) AND {owned}" if asked.where else owned,
     )
@@ -140,6 +141,7 @@ def fixes(
             columns=relation.columns,
             referenced_columns=relation.referenced_columns,
             operators=probe.operators[:-1],
+            casts=probe.casts[:-1],
         ).joins(table.name, alias)
     )
     theirs = f"(SELECT {alias}.{ident(other)} FROM {parent.sql} AS {alias} WHERE {joined} LIMIT 1)"

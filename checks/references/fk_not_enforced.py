@@ -26,6 +26,10 @@ from auditor.remedies import orphan_fixes
 from auditor.text import ident, listed, plural
 
 severity = Severity.ERROR
+OVERLAP = (
+    "Of a PERIOD key the server then takes any parent that overlaps for one that covers (18.4):"
+    " only a key made anew has every row checked."
+)
 depths = (Depth.CATALOG, Depth.DATA)
 
 
@@ -38,10 +42,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
             yield NotChecked(subject, "lock", f"a validation of {ident(key.name)} seems to be in progress")
         else:
             judge = partial(judged, catalog=catalog, subject=subject, table=table, key=key, parent=parent)
-            if key.period:  # range coverage, which no question asks
-                yield judge(None)
-            else:
-                yield Ask(subject, Unmatched.of_key(table, key, parent), judge, unread=judge(None))
+            yield Ask(subject, Unmatched.of_key(table, key, parent), judge, unread=judge(None))
 
 
 def being_validated(catalog: Catalog, table: Table, key: ForeignKey) -> bool:
@@ -69,10 +70,11 @@ def judged(
         )
         if broken:
             title += f", and {plural(broken, 'row')} {'breaks' if broken == 1 else 'break'} it"
-            sentences.append(
-                f"{broken:,} of {plural(answer.examined, 'row')} {'points' if broken == 1 else 'point'} to rows of"
-                f" {parent.sql} that do not exist."
-            )
+            if key.period:
+                does = f"{'is' if broken == 1 else 'are'} not covered by rows of {parent.sql}"
+            else:
+                does = f"{'points' if broken == 1 else 'point'} to rows of {parent.sql} that do not exist"
+            sentences.append(f"{broken:,} of {plural(answer.examined, 'row')} {does}.")
         else:
             sentences.append(f"No row breaks it today ({plural(answer.examined, 'row')} read).")
     return Finding(
@@ -127,26 +129,23 @@ def fixes(answer: Answer | None, catalog: Catalog, table: Table, key: ForeignKey
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
         return orphan_fixes(answer, relation, key)
     unread = ("It fails with 23503 when rows break the key: nobody has read them yet.",) if answer is None else ()
+    # What the server checks when a key that is there already is to hold.
+    partly = (OVERLAP,) if key.period else unread
     as_it_was = ddl.replace_foreign_key(table, key, parent)
     if not key.enforced:
         alter = f"ALTER TABLE {table.sql} ALTER CONSTRAINT {ident(key.name)}"
         locks = "ACCESS EXCLUSIVE on the table while all its rows are read"
-        enforce = Fix("Enforce the key", (f"{alter} ENFORCED;",), (f"{alter} NOT ENFORCED;",), locks, unread)
-        made = [] if key.period else [anew(table, key, parent, as_it_was, unread)]
-        return recommended(*made, enforce)
+        enforce = Fix("Enforce the key", (f"{alter} ENFORCED;",), (f"{alter} NOT ENFORCED;",), locks, partly)
+        return recommended(anew(table, key, parent, as_it_was, unread), enforce)
     if not key.fires:
         back = enabled(catalog, table, key, answer)
-        made = [] if key.period else [anew(table, key, parent, (), unread)]
-        return recommended(*made, back) if answer is None else recommended(back, *made)
-    return recommended(
-        Fix(
-            "Validate the key",
-            (ddl.validate(table, key.name),),
-            () if key.period else as_it_was,
-            ddl.LOCK_VALIDATE,
-            unread,
-        )
-    )
+        made = anew(table, key, parent, (), unread)
+        return recommended(made, back) if answer is None else recommended(back, made)
+    validate = Fix("Validate the key", (ddl.validate(table, key.name),), as_it_was, ddl.LOCK_VALIDATE, partly)
+    if not key.period:
+        return recommended(validate)
+    made = anew(table, key, parent, as_it_was, unread)
+    return recommended(made, validate) if answer is None else recommended(validate, made)
 
 
 def recommended(first: Fix, *others: Fix) -> tuple[Fix, ...]:
@@ -154,7 +153,7 @@ def recommended(first: Fix, *others: Fix) -> tuple[Fix, ...]:
 
 
 def anew(table: Table, key: ForeignKey, parent: Table, back: tuple[str, ...], caveats: tuple[str, ...]) -> Fix:
-    whole = not ddl.may_be_not_valid(table, key)
+    whole = not ddl.checked_later(table, key)
     locks = ddl.LOCK_SWAP_WHOLE if whole else f"{ddl.LOCK_SWAP_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}"
     no_way_back = (
         () if back else ("Nothing takes it back: there is no statement that makes a key with its triggers off.",)

@@ -4,7 +4,9 @@ Joins drop these rows silently, pages that load the parent fail, and the constra
 validated. PostgreSQL lets them in under a foreign key that is NOT VALID or NOT ENFORCED, while its triggers are off
 (ALTER TABLE ... DISABLE TRIGGER, session_replication_role = replica), and when a trigger cancels a cascade: a foreign
 key that says "validated" may still have orphans. At the default depth the foreign keys that are not enforced and the
-references of the configuration are read; at depth full, every foreign key.
+references of the configuration are read; at depth full, every foreign key. A PERIOD foreign key (18 and later) asks for
+more: the periods of the parents that match, taken together, must cover the period of the row. VALIDATE CONSTRAINT and
+ENFORCED let such a row in as soon as one parent overlaps (seen on 18.4).
 
 Not flagged: rows whose reference is NULL, as MATCH SIMPLE or MATCH FULL excuse it; partitions on their own (their rows
 are counted with the partitioned table); a row of an inheritance child of the referenced table is no parent, as for
@@ -17,10 +19,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from auditor.catalog.model import Catalog, ForeignKey, Reference
-from auditor.check import Ask, Depth, Finding, NotChecked, Object, Result, Severity
+from auditor.check import Ask, Depth, Finding, Object, Result, Severity
 from auditor.probe import Answer, Unmatched
 from auditor.remedies import orphan_fixes
-from auditor.text import idents, listed, plural
+from auditor.text import ident, idents, listed, plural
 
 severity = Severity.ERROR
 depths = (Depth.DATA, Depth.FULL)
@@ -30,12 +32,9 @@ def check(catalog: Catalog) -> Iterator[Result]:
     for table, key, parent in catalog.foreign_keys:
         subject = table.object("constraint", key.name, key.columns)
         depth = Depth.FULL if key.vouched else Depth.DATA
-        if key.period:
-            yield NotChecked(subject, "unsupported", "a PERIOD foreign key asks for range coverage", depth)
-            continue
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
-        probe = Unmatched(table, key.columns, parent, key.referenced_columns, operators=key.operators, match=key.match)
-        yield Ask(subject, probe, partial(verdict, subject=subject, relation=relation, key=key), depth=depth)
+        judge = partial(verdict, subject=subject, relation=relation, key=key)
+        yield Ask(subject, Unmatched.of_key(table, key, parent), judge, depth=depth)
     for reference in catalog.references:
         if reference.configured:
             subject = reference.table.object("column", columns=reference.columns)
@@ -46,14 +45,27 @@ def verdict(answer: Answer, subject: Object, relation: Reference, key: ForeignKe
     if not answer.count:
         return None
     table, parent = relation.table, relation.referenced
-    names = listed([f"{table.sql}.{name}" for name in idents(relation.columns).split(", ")])
+    one = answer.count == 1
+    if key is not None and key.period:
+        title = (
+            f"{plural(answer.count, 'row')} of {table.sql} {'is' if one else 'are'} not covered by rows of {parent.sql}"
+        )
+        wanted = (
+            f"The rows of {parent.sql} ({idents(key.referenced_columns)}) that match should cover the whole period of"
+            f" each row of {table.sql} ({idents(key.columns)}), and in part or in whole they do not."
+        )
+    else:
+        title = (
+            f"{plural(answer.count, 'row')} of {table.sql} {'points' if one else 'point'} to"
+            f" {plural(answer.groups, 'row')} of {parent.sql} that {'does' if answer.groups == 1 else 'do'} not exist"
+        )
+        names = listed([f"{table.sql}.{ident(name)}" for name in relation.columns])
+        wanted = f"{names} should name a row of {parent.sql} ({idents(relation.referenced_columns)})."
     return Finding(
         severity,
         subject,
-        title=f"{plural(answer.count, 'row')} of {table.sql} {'points' if answer.count == 1 else 'point'} to"
-        f" {plural(answer.groups, 'row')} of {parent.sql} that {'does' if answer.groups == 1 else 'do'} not exist",
-        message=f"{names} should name a row of {parent.sql} ({idents(relation.referenced_columns)}). {why(key)}"
-        " Joins drop the orphans silently, and whatever loads their parent fails.",
+        title=title,
+        message=f"{wanted} {why(key)} Joins drop the orphans silently, and whatever loads their parent fails.",
         related=(parent.object(columns=relation.referenced_columns),),
         fixes=orphan_fixes(answer, relation, key),
         defect=relation.orphans,
@@ -69,7 +81,8 @@ def why(key: ForeignKey | None) -> str:
         return "Triggers of the foreign key are disabled: it checks in part, or not at all."
     if not key.validated:
         return "The foreign key is NOT VALID: rows that were there before it were never checked."
+    overlap = "VALIDATE or ENFORCED took a parent that overlaps for one that covers, or " if key.period else ""
     return (
-        "The server calls the foreign key valid, but it was bypassed"
+        f"The server calls the foreign key valid, but {overlap}it was bypassed"
         " (disabled triggers, the replica role, or a cascade that a trigger cancelled)."
     )

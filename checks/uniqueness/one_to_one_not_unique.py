@@ -73,8 +73,9 @@ def references(catalog: Catalog) -> Iterator[tuple[Table, tuple[str, ...], Table
 
 def is_key(table: Table, columns: tuple[str, ...]) -> bool:
     """Whether a unique index forbids a second row, among all rows or among some."""
+    wanted = set(columns)
     return any(
-        index.enforces and index.columns is not None and set(index.columns) <= set(columns) for index in table.indexes
+        index.enforces and index.columns is not None and wanted.issuperset(index.columns) for index in table.indexes
     )
 
 
@@ -95,10 +96,11 @@ def intended(catalog: Catalog, table: Table, columns: tuple[str, ...], parent: T
         fills = trigger.row and "insert" in trigger.events and function is not None and not keeps_history(table)
         if fills and function is not None and table.oid in inserted_by(catalog, function):
             return Intent(f"the trigger {ident(trigger.name)} of {parent.sql} inserts its row")
+    if len(table.foreign_keys) != 1 or parent is table:
+        return None
     noun = [singular(word) for word in words(table.name)]
     above = [singular(word) for word in words(parent.name)]
-    only = len(table.foreign_keys) == 1 and parent is not table
-    if only and noun and noun[-1] in _SINGLE and (not noun[:-1] or above[-len(noun[:-1]) :] == noun[:-1]):
+    if noun and noun[-1] in _SINGLE and (not noun[:-1] or above[-len(noun[:-1]) :] == noun[:-1]):
         return Intent(f"its name says so ({table.name}), and it is the only reference of {table.sql}")
     return None
 

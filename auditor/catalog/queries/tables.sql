@@ -8,9 +8,11 @@ SELECT c.oid::int8, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c
        c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS row_security,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS schema_usable,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
-       pg_catalog.obj_description(c.oid, 'pg_class') AS comment, c.oid = ANY ('{/* locked */}') AS locked
+       t.description AS comment, c.oid = ANY ('{/* locked */}') AS locked
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_description AS t
+       ON t.objoid = c.oid AND t.objsubid = 0 AND t.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
 WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND c.relpersistence <> 't' AND c.oid >= 16384
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d

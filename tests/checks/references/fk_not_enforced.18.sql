@@ -16,10 +16,16 @@ CREATE TABLE visits_2 PARTITION OF visits FOR VALUES FROM (10) TO (20);
 ALTER TABLE visits_2 ADD CONSTRAINT visits_user FOREIGN KEY (user_id) REFERENCES users NOT VALID; -- finds: The foreign key visits_user of public.visits_2 is NOT VALID
 CREATE TABLE stays (id int, user_id int CONSTRAINT stays_user REFERENCES users NOT ENFORCED) PARTITION BY RANGE (id); -- finds: The foreign key stays_user of public.stays is NOT ENFORCED
 CREATE TABLE stays_1 PARTITION OF stays FOR VALUES FROM (0) TO (10);
--- range coverage is no question the rows can be asked: the state is told without them
+-- PERIOD keys: a row must be covered, by several parents if need be
 CREATE TABLE leases (id int4range, during daterange, PRIMARY KEY (id, during WITHOUT OVERLAPS));
-CREATE TABLE terms (id int4range, during daterange, CONSTRAINT terms_lease FOREIGN KEY (id, PERIOD during) REFERENCES leases (id, PERIOD during)); -- finds: The foreign key terms_lease of public.terms is off on the referencing side (public.terms)
+CREATE TABLE terms (id int4range, during daterange, CONSTRAINT terms_lease FOREIGN KEY (id, PERIOD during) REFERENCES leases (id, PERIOD during)); -- finds: The foreign key terms_lease of public.terms is off on the referencing side (public.terms), and 1 row breaks it
 ALTER TABLE terms DISABLE TRIGGER ALL;
+INSERT INTO leases VALUES ('[1,2)', '[2024-01-01,2024-02-01)'), ('[1,2)', '[2024-02-01,2024-03-01)');
+INSERT INTO terms VALUES ('[1,2)', '[2024-01-10,2024-02-10)'), ('[1,2)', '[2024-02-10,2024-03-02)');
+CREATE TABLE offers (id int4range, during daterange, CONSTRAINT offers_lease FOREIGN KEY (id, PERIOD during) REFERENCES leases (id, PERIOD during) NOT ENFORCED); -- finds: The foreign key offers_lease of public.offers is NOT ENFORCED
+INSERT INTO offers VALUES ('[1,2)', '[2024-01-10,2024-02-10)');
+CREATE TABLE bids (id int4range, during daterange);
+ALTER TABLE bids ADD CONSTRAINT bids_lease FOREIGN KEY (id, PERIOD during) REFERENCES leases (id, PERIOD during) NOT VALID; -- finds: The foreign key bids_lease of public.bids is NOT VALID
 
 -- neighbours
 CREATE TABLE plain (id int PRIMARY KEY, user_id int REFERENCES users);

@@ -55,3 +55,28 @@ INSERT INTO app.visits VALUES (1, 1, 'user'), (2, 400, 'user'), (3, 401, 'robot'
 -- config: from = "app.visits(visitor)"
 -- config: to = "app.users(id)"
 -- config: where = "kind = 'user'"
+
+-- what the operator of the key compares, not what the columns' types would: text by its blanks, char(n) without
+CREATE TABLE app.codes (code varchar(10) UNIQUE);
+INSERT INTO app.codes VALUES ('a'), ('b ');
+CREATE TABLE app.padded (id int PRIMARY KEY, code char(4) REFERENCES app.codes (code)); -- finds: 1 row of app.padded points to 1 row of app.codes that does not exist
+CREATE TABLE app.signs (sign char(4) PRIMARY KEY);
+INSERT INTO app.signs VALUES ('a');
+CREATE TABLE app.unpadded (id int PRIMARY KEY, sign text REFERENCES app.signs); -- finds: 1 row of app.unpadded points to 1 row of app.signs that does not exist
+SET session_replication_role = replica;
+INSERT INTO app.padded VALUES (1, 'a'), (2, 'b');
+INSERT INTO app.unpadded VALUES (1, 'a'), (2, 'a  '), (3, 'a         '), (4, ' a');
+RESET session_replication_role;
+CREATE FUNCTION app.tens(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 10 - $2 / 10';
+CREATE FUNCTION app.same_ten(int, int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 10 = $2 / 10';
+CREATE FUNCTION app.less_ten(int, int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 / 10 < $2 / 10';
+CREATE OPERATOR app.~= (LEFTARG = int, RIGHTARG = int, FUNCTION = app.same_ten, COMMUTATOR = OPERATOR(app.~=));
+CREATE OPERATOR app.~< (LEFTARG = int, RIGHTARG = int, FUNCTION = app.less_ten);
+CREATE OPERATOR CLASS app.tens FOR TYPE int USING btree AS OPERATOR 1 app.~<, OPERATOR 3 app.~=, FUNCTION 1 app.tens(int, int);
+CREATE TABLE app.decades (year int);
+CREATE UNIQUE INDEX ON app.decades (year app.tens);
+INSERT INTO app.decades VALUES (1980), (2005);
+CREATE TABLE app.films (id int PRIMARY KEY, year int REFERENCES app.decades (year)); -- finds: 2 rows of app.films point to 2 rows of app.decades that do not exist
+SET session_replication_role = replica;
+INSERT INTO app.films VALUES (1, 1989), (2, 2001), (3, 1990), (4, 1979);
+RESET session_replication_role;

@@ -1,0 +1,375 @@
+"""Hostile names and values pass through every check, every fix and every report: read as names, run as SQL, shown as text."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from auditor.audit import Audit, _ignored, from_json
+from auditor.catalog.model import Statement
+from auditor.config import Settings
+from auditor.diff import compare
+from auditor.registry import load
+from auditor.report import Options, render
+from auditor.report.html import ignore_entry, toml_text
+from auditor.text import cut, ident, literal, one_line, qualified, safe_text
+from tests.helpers import audit, run_auditor
+from tests.pages import Page
+from tests.test_markdown import ATTRIBUTES, ELEMENTS
+from tests.test_markdown import Page as Rendered
+
+NAMES = (
+    "qu\"ote o'clock ''\"\"",
+    "%s %(x)s %% {} {{ 7*7 }}{% raw %} ${x} :name",
+    "back\\slash \\u0041 \\+000041 \\",
+    "line\nbreak\ttab\r\n::error title=owned::now",
+    "\x1b[31mred\x1b]0;title\x07\x9b\x7f\x01",
+    "\u202egpj.exe\u2066\u200b\u2028\ufeff",
+    "<script>alert(1)</script>",
+    "</details></style><img src=x onerror=alert(1)> &lt;",
+    "-- */ /* ; \\! --",
+    "$$ $sync$ $1 ; $body$",
+    "select",
+    "日本語" * 6,
+    "é" * 31,
+    "|a|`b``c```|**d** _e_ [x](y) @torvalds #1",
+    "a.b.c (d, e) = f, g)",
+    "\" onfocus=\"x ' onfocus='x",
+    "  blanks  ",
+    "U&\"\\0041\" UESCAPE '!'",
+)
+CHECKS = {check.id for check in load()}
+
+
+class Names:
+    """One hostile name in all its roles: alone, or with an ending where several have to differ."""
+
+    def __init__(self, name: str) -> None:
+        self.schema = cut(name, 63)
+        self.column = ident(self.schema)
+        self.value = literal(self.schema)
+
+    def short(self, ending: str) -> str:
+        return cut(self.schema, 63 - len(ending)) + ending
+
+    def table(self, ending: str) -> str:
+        return qualified(self.schema, self.short(ending))
+
+    def other(self, ending: str) -> str:
+        return ident(self.short(ending))
+
+    def values(self, ending: str) -> str:
+        return literal(self.schema + ending)
+
+
+def script(name: str, number: int) -> str:
+    """Tables for every check, named by one name. Users are u, workspaces w, credentials k; their vault has the bare name."""
+    n = Names(name)
+    c, v, vault = n.column, n.value, qualified(n.schema, n.schema)
+    users, two, deleted, born = n.table("u"), n.other("2"), n.other("del"), n.other("born")
+    thing = n.short(f" thing{number}")
+    upsert = f"INSERT INTO {n.table('q')} ({c}) VALUES ({v}) ON CONFLICT ({c}) WHERE {c} <>{v} DO NOTHING"
+    return f"""
+        CREATE SCHEMA {c};
+        CREATE FUNCTION {vault}() RETURNS trigger LANGUAGE plpgsql AS{literal("BEGIN RETURN NULL; END")};
+        CREATE TABLE {users} ({c} text PRIMARY KEY);
+        INSERT INTO {users} SELECT{v} || n FROM generate_series(1, 30) AS n;
+
+        CREATE TABLE {n.table("o")} ({c} text);
+        INSERT INTO {n.table("o")} VALUES ({v}), ({n.values("1")}), (NULL);
+        ALTER TABLE {n.table("o")} ADD CONSTRAINT {c} FOREIGN KEY ({c}) REFERENCES {users} NOT VALID;
+
+        CREATE TABLE {n.table("s")} ({c} text NOT NULL CONSTRAINT {c} REFERENCES {users} ON DELETE SET NULL);
+        INSERT INTO {n.table("s")} VALUES ({n.values("1")});
+
+        CREATE TABLE {n.table("w")} ({c} text PRIMARY KEY);
+        INSERT INTO {n.table("w")} VALUES ({v});
+        CREATE TABLE {n.table("m")} ({c} text CONSTRAINT {c} REFERENCES {users}, {two} text, PRIMARY KEY ({c}, {two}));
+        INSERT INTO {n.table("m")} VALUES ({n.values("1")},{v}), ({n.values("2")},{n.values("gone")});
+
+        CREATE TABLE {qualified(n.schema, thing)} ({c} int PRIMARY KEY);
+        INSERT INTO {qualified(n.schema, thing)} SELECT generate_series(1, 50);
+        CREATE TABLE {n.table("f")} ({n.other(f" thing{number} id")} int, {c} text);
+        INSERT INTO {n.table("f")} SELECT n,{v} FROM generate_series(11, 51) AS n;
+
+        CREATE TABLE {n.table("k")} ({c} text PRIMARY KEY, {deleted} timestamptz, {born} timestamptz);
+        INSERT INTO {n.table("k")} SELECT{v} || n, CASE WHEN n = 3 THEN now() END, '2020-01-01' FROM generate_series(1, 5) AS n;
+        CREATE TABLE {vault} ({c} text, {deleted} timestamptz);
+        INSERT INTO {vault} VALUES ({n.values("2")}), ({n.values("2")}), ({n.values("3")}), ({n.values("4")});
+        CREATE TRIGGER {c} AFTER INSERT OR UPDATE OF {c} OR DELETE ON {n.table("k")} FOR EACH ROW EXECUTE FUNCTION {vault}({v});
+        ALTER TABLE {n.table("k")} DISABLE TRIGGER {c};
+
+        CREATE TABLE {n.table("b")} ({c} text, {deleted} timestamptz, CONSTRAINT {n.other("by")} UNIQUE ({c}));
+        INSERT INTO {n.table("b")} VALUES ({v}, now()), ({n.values("1")}, NULL);
+        CREATE TABLE {n.table("i")} ({c} text, {deleted} timestamptz);
+        CREATE UNIQUE INDEX {n.other("iy")} ON {n.table("i")} ({c}, {deleted}) WHERE {c} IS NOT NULL;
+        INSERT INTO {n.table("i")} VALUES ({v}), ({v});
+        CREATE TABLE {n.table("l")} ({c} text);
+        INSERT INTO {n.table("l")} VALUES ({v}), ({v});
+
+        CREATE TABLE {n.table("q")} (
+            {two} int GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME {n.table("seq")}) PRIMARY KEY,
+            {c} text CONSTRAINT {c} REFERENCES {users});
+        INSERT INTO {n.table("q")} ({c}) VALUES ({n.values("1")}), ({n.values("2")});
+        CREATE FUNCTION {n.table("fn")}({c} text DEFAULT{v}) RETURNS void LANGUAGE plpgsql AS{literal(f"BEGIN {upsert}; END")};
+
+        CREATE TABLE {n.table("z")} ({c} text REFERENCES {users});
+        INSERT INTO {n.table("z")} SELECT {c} FROM {users};
+
+        CREATE TABLE {n.table("x")} ({c} text);
+        INSERT INTO {n.table("x")} VALUES ({v}), ({n.values("1")});
+        ALTER TABLE {n.table("x")} ADD CONSTRAINT {c} CHECK ({c} <>{v}) NOT VALID;
+        CREATE DOMAIN {n.table("d")} AS text;
+        CREATE TABLE {n.table("y")} ({c} {n.table("d")});
+        INSERT INTO {n.table("y")} VALUES ({v});
+        ALTER DOMAIN {n.table("d")} ADD CONSTRAINT {c} CHECK (VALUE <>{v}) NOT VALID;
+        CREATE TRIGGER {c} BEFORE UPDATE ON {n.table("x")} FOR EACH ROW WHEN (NEW.{c} ={v}) EXECUTE FUNCTION {vault}({v}, 'b');
+        ALTER TABLE {n.table("x")} ENABLE REPLICA TRIGGER {c};
+    """
+
+
+def config(name: str) -> str:
+    n = Names(name)
+    c, v, vault = n.column, n.value.strip(), qualified(n.schema, n.schema)
+    deleted, born = n.short("del"), n.short("born")
+
+    def entry(section: str, **values: Any) -> str:
+        def written(value: Any) -> str:
+            if isinstance(value, list):
+                return f"[{', '.join(map(written, value))}]"
+            return str(value).lower() if isinstance(value, bool) else toml_text(value)
+
+        return f"[[{section}]]\n" + "".join(f"{key} = {written(value)}\n" for key, value in values.items())
+
+    return (
+        entry("reference", **{"from": f"{n.table('m')}({n.other('2')})", "to": f"{n.table('w')} ({c})"})
+        + entry(
+            "companion",
+            **{"of": f"{n.table('k')} ({c})", "in": f"{vault}({c})", "where": f"{c} <> 'none' AND {c} <> {v}"},
+            exactly_one=True,
+            grace="1 minute",
+            created_at=born,
+            same_state=[f"({ident(deleted)} IS NULL) = {ident(deleted)} IS NULL"],
+            trigger=n.schema,
+        )
+        + entry("companion", **{"of": f"{n.table('u')}({c})", "in": f"{n.table('z')} ( {c} )"}, exactly_one=True)
+        + entry("unique", table=n.table("l"), columns=[c, f"coalesce({c}, {v})"], where=f"{c} IS NOT NULL")
+    )
+
+
+def soft_deletes(name: str) -> str:
+    n = Names(name)
+    return "".join(
+        f"{toml_text(n.table(table))} = {{ {toml_text(n.short('del'))} = 'IS NOT NULL' }}\n" for table in "bi"
+    )
+
+
+CONFIG = "[soft_delete.tables]\n" + "".join(map(soft_deletes, NAMES)) + "".join(map(config, NAMES))
+HANDED = tuple(
+    Statement(
+        f"{one_line(name)}/{name}.sql",
+        number,
+        f"INSERT INTO {Names(name).table('q')} ({Names(name).column}) VALUES (1) ON CONFLICT ({Names(name).column}) DO NOTHING",
+    )
+    for number, name in enumerate(NAMES, 1)
+)
+
+
+@pytest.fixture(scope="module")
+def dsn(server: str) -> Iterator[str]:
+    name = f"hostile_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        made = psycopg.conninfo.make_conninfo(server, dbname=name)
+        with psycopg.connect(made, autocommit=True) as connection:
+            for number, each in enumerate(NAMES):
+                connection.execute(script(each, number).encode())
+            connection.execute("ANALYZE")
+        yield made
+        admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def found(dsn: str) -> Audit:
+    return audit(dsn, CONFIG, HANDED)
+
+
+def test_every_check_fires_on_every_name_and_nothing_is_left_out(found: Audit) -> None:
+    fired = {(finding.object.schema, finding.check) for finding in found.findings}
+    assert {(Names(name).schema, check) for name in NAMES for check in CHECKS} - fired == set()
+    assert [entry for entry in found.coverage if entry.outcome == "not_checked"] == []
+    assert len({finding.fingerprint for finding in found.findings}) == len(found.findings)
+    for name in NAMES:
+        mine = Names(name)
+        about = [finding for finding in found.findings if finding.object.schema == mine.schema]
+        objects = [subject for finding in about for subject in (finding.object, *finding.related)]
+        assert {mine.schema, mine.short("o")} <= {subject.table for subject in objects}
+        assert {mine.schema, mine.short("by"), mine.short("iy")} <= {subject.name for subject in objects}
+        assert mine.schema in {column for subject in objects for column in subject.columns}
+        rows = [row for finding in about if finding.evidence for row in finding.evidence.sample]
+        assert mine.schema in {value for row in rows for value in row.values()}
+        assert mine.schema in {column for row in rows for column in row}
+
+
+def test_evidence_finds_exactly_the_rows_counted(dsn: str, found: Audit) -> None:
+    asked = 0
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for finding in found.findings:
+            evidence = finding.evidence
+            if evidence is None or not evidence.sql or evidence.violations is None:
+                continue
+            rows = connection.execute(evidence.sql.encode()).fetchall()
+            assert len(rows) == evidence.violations, (finding.check, evidence.sql)
+            if evidence.where and (start := re.match(r"SELECT \* *\nFROM (.*?) *\nWHERE ", evidence.sql, re.DOTALL)):
+                again = connection.execute(
+                    f"SELECT count(*) FROM {start[1]} WHERE {evidence.where}".encode()
+                ).fetchone()
+                assert again == (evidence.violations,), (finding.check, evidence.where)
+                asked += 1
+    assert asked > 8 * len(NAMES)
+
+
+def test_every_fix_runs_as_it_stands_and_can_be_taken_back(dsn: str, found: Audit) -> None:
+    run = 0
+    with psycopg.connect(dsn) as connection:
+        for finding in found.findings:
+            for fix in finding.fixes:
+                statements = (*fix.sql, *fix.rollback)
+                if any("REPLACE with" in statement or "/* REPLACE */" in statement for statement in statements):
+                    continue
+                for statement in statements:
+                    try:  # the same but for the word that keeps it out of a transaction
+                        connection.execute(statement.replace("INDEX CONCURRENTLY ", "INDEX ").encode())
+                    except psycopg.IntegrityError:
+                        assert fix.title.startswith("Restore the missing parents from a backup, then "), fix
+                        break
+                    except psycopg.Error as error:
+                        raise AssertionError((finding.check, fix.title, statement)) from error
+                connection.rollback()
+                run += bool(statements)
+    assert run > len(CHECKS) * len(NAMES)
+
+
+# --- the reports ----------------------------------------------------------------------------------------------------
+
+
+def is_text(text: str) -> bool:
+    """Whether nothing in it acts on a terminal or on its neighbours."""
+    return safe_text(text) == text
+
+
+def is_log(text: str) -> bool:
+    """Whether it may go to a CI's log besides: no line of it is a command there."""
+    commands = re.search(r"^\s*::|##\w*\[", text, re.MULTILINE)
+    return is_text(text) and "\t" not in text and not commands
+
+
+@pytest.mark.parametrize("options", [Options(), Options(verbose=True), Options(verbose=True, width=40)], ids=str)
+def test_terminal(found: Audit, options: Options) -> None:
+    text = render(found, "terminal", options)
+    assert is_log(text)
+    assert text.count("\n│ ") > len(found.findings)
+
+
+def test_markdown(found: Audit) -> None:
+    for start in range(0, len(found.findings), 4):  # more do not fit
+        some = replace(found, findings=found.findings[start : start + 4])
+        text = render(some, "markdown", Options())
+        assert is_log(text)
+        assert "left out" not in text
+        page = Rendered(text)
+        assert set(page.elements) <= ELEMENTS
+        assert page.attributes <= ATTRIBUTES
+        samples = [f.evidence.sample for f in some.findings if f.evidence and f.evidence.sample]
+        assert page.elements["table"] == 1 + len(samples)
+        assert page.elements["tr"] == 1 + len(some.findings) + sum(1 + len(sample) for sample in samples)
+        shown = page.text.replace("\u200b", "")
+        for finding in some.findings:
+            assert one_line(finding.title) in shown
+            assert all(one_line(str(value)) in shown for row in samples for each in row for value in each.values())
+
+
+def test_html(found: Audit) -> None:
+    text = render(found, "html", Options())
+    assert is_text(text)
+    page = Page(text)
+    assert page.whole
+    assert page.comments == 0
+    names = [name for name, _ in page.tags]
+    assert names.count("script") == names.count("style") == 1
+    assert not {"img", "iframe", "a onclick", "object", "link", "base"} & set(names)
+    assert not [key for _, attributes in page.tags for key in attributes if key.startswith("on") or key == "src"]
+    assert all((attributes.get("href") or "#").startswith("#") for _, attributes in page.tags)
+    shown = "".join(text for texts in page.texts.values() for text in texts)
+    assert "7*7" in shown
+    assert "49 " not in shown.partition("{{")[2][:20]
+    for name in NAMES:
+        assert one_line(ident(Names(name).schema)) in shown
+
+
+def test_json(found: Audit) -> None:
+    text = render(found, "json", Options())
+    assert text.isascii()
+    again = from_json(text, "a report")
+    assert [finding.but(defect=None) for finding in found.findings] == list(again.findings)
+    assert again.coverage == found.coverage
+
+
+def test_a_comparison(found: Audit) -> None:
+    half = replace(found, findings=found.findings[::2])
+    for pair in ((found, half), (half, found), (found, found)):
+        comparison = compare(*pair)
+        assert is_log(comparison.text)
+        assert all(len(line) <= 80 for line in comparison.text.split("\n"))
+
+
+def test_the_entry_that_ignores_a_finding_does_so_and_no_other_name(found: Audit) -> None:
+    for finding in found.findings:
+        written = ignore_entry(finding)
+        assert is_log(written)
+        (entry,) = Settings.model_validate(tomllib.loads(written)).ignore
+        assert {other.object.schema for other in found.findings if _ignored(entry, other)} == {finding.object.schema}
+        assert _ignored(entry, finding)
+
+
+def test_the_command_from_end_to_end(dsn: str, tmp_path: Path) -> None:
+    (tmp_path / "auditor.toml").write_text(CONFIG, encoding="utf-8")
+    (tmp_path / "sql").mkdir()
+    for number, statement in enumerate(HANDED):
+        name = cut(NAMES[number].replace("/", "_"), 200)
+        (tmp_path / "sql" / f"{name}.sql").write_text(statement.text, encoding="utf-8")
+    files = {"json": "a.json", "html": "a.html", "markdown": "a.md"}
+    formats = [word for kind, file in files.items() for word in ("-f", f"{kind}:{file}")]
+    ended = run_auditor(
+        "audit", dsn, "--sql", "sql", "-f", "terminal", "-v", *formats, "--samples", "full", cwd=tmp_path
+    )
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert is_log(ended.stdout)
+    report = json.loads((tmp_path / "a.json").read_text())
+    assert {finding["check"] for finding in report["findings"]} == CHECKS
+    for file in files.values():
+        assert is_text((tmp_path / file).read_text(encoding="utf-8"))
+    ended = run_auditor("audit", dsn, "--depth", "catalog", "-f", "json:b.json", "-q", cwd=tmp_path)
+    assert ended.stderr == ""
+    ended = run_auditor("diff", "a.json", "b.json", cwd=tmp_path)
+    assert ended.stderr == ""
+    assert is_log(ended.stdout)
+    for name in NAMES[3:6]:
+        mine = Names(name)
+        missing = toml_text(mine.table("-") + "(x)")
+        entry = f'[[reference]]\nfrom = {missing}\nto = "x(y)"\n'
+        (tmp_path / "auditor.toml").write_text(entry, encoding="utf-8")
+        ended = run_auditor("audit", dsn, cwd=tmp_path)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert is_log(ended.stderr)
+        assert len(ended.stderr.splitlines()) == 1
