@@ -250,8 +250,8 @@ class Auditor:
             evidence = result.evidence
             for check, ask in task.asks:
                 finding = ask.verdict(result)
-                if isinstance(finding, Ask):
-                    further.append(_asking(check, finding))
+                if isinstance(finding, Ask | tuple):
+                    further += [_asking(check, one) for one in ((finding,) if isinstance(finding, Ask) else finding)]
                     continue
                 if finding is not None:
                     self._findings.append(_named(finding.but(evidence=finding.evidence or evidence), check))
@@ -369,7 +369,7 @@ def _as_json(part: Any) -> dict[str, Any]:
 
 def _digest(settings: Settings) -> str:
     """A name for what the configuration declares about the data: audits with different ones ask different questions."""
-    parts = ("soft_delete", "reference", "companion", "unique")
+    parts = ("soft_delete", "tenant", "reference", "companion", "unique")
     declared = {name: value for name, value in _as_json(settings).items() if name in parts}
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 

@@ -140,14 +140,14 @@ class NotChecked:
 class Ask:
     """A question to the rows, and what its answer means.
 
-    `verdict` turns the answer into a finding, into None (the subject is clean), or into the next question. `unread` is
+    `verdict` turns the answer into a finding, into None (the subject is clean), or into the next questions. `unread` is
     the finding that stands on the catalog alone, for when the rows are not read. `depth` is the depth from which on the
     question is asked.
     """
 
     subject: Object
     probe: Probe
-    verdict: Callable[[Answer], Finding | Ask | None]
+    verdict: Callable[[Answer], Finding | Ask | tuple[Ask, ...] | None]
     unread: Finding | None = None
     depth: Depth = Depth.DATA
 

@@ -108,15 +108,36 @@ class SoftDeletes(_Part):
     columns: dict[str, str] = field(default_factory=dict)
     tables: dict[str, dict[str, str]] = field(default_factory=dict)
     reuse_unwanted: tuple[str, ...] = ()  # tables whose deleted rows keep their keys on purpose
+    history: tuple[str, ...] = ()  # tables whose rows speak of deleted rows on purpose
+
+
+@dataclass(frozen=True, slots=True)
+class Tenants(_Part):
+    """`[tenant]`: which columns say to which customer a row belongs; `tables` overrides it per table, `""` for none."""
+
+    columns: tuple[str, ...] = ()
+    tables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference(_Part):
-    """`[[reference]]`: a relation nobody declared."""
+    """`[[reference]]`: a relation nobody declared: to one table, or to the one that `type_column` names.
+
+    `self_is_root` says that a row of a hierarchy that points to itself is a root; a foreign key may declare it too.
+    """
 
     from_: str
-    to: str
+    to: str | None = None
     where: str | None = None
+    self_is_root: bool = False
+    type_column: str | None = None
+    targets: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.to is None) == (self.type_column is None):
+            raise ValueError("it needs either to, or type_column and targets")
+        if (self.type_column is None) != (not self.targets):
+            raise ValueError("type_column and targets belong together")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +181,7 @@ class Settings(_Part):
     database: Database = Database()
     audit: Audit = Audit()
     soft_delete: SoftDeletes = SoftDeletes()
+    tenant: Tenants = Tenants()
     reference: tuple[Reference, ...] = ()
     companion: tuple[Companion, ...] = ()
     unique: tuple[Unique, ...] = ()

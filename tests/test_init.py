@@ -48,7 +48,7 @@ def flowing(text: str) -> str:
 
 
 def pairs(settings: Settings) -> list[tuple[str, str]]:
-    return sorted((entry.from_, entry.to) for entry in settings.reference)
+    return sorted((entry.from_, entry.to or "") for entry in settings.reference)
 
 
 def test_the_file_is_taken_as_it_is(database: Make, tmp_path: Path) -> None:

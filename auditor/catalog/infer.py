@@ -20,6 +20,7 @@ from auditor.catalog.model import (
     Companion,
     ForeignKey,
     Function,
+    Polymorphic,
     Reference,
     SoftDelete,
     Statement,
@@ -46,9 +47,13 @@ def complete(catalog: Catalog, settings: Settings, statements: tuple[Statement, 
     """The catalog with its undeclared relations. Raises ConfigError for an entry that does not fit the database."""
     tombstones = _soft_deletes(catalog, settings)
     with_tombstones = replace(
-        catalog, soft_deletes=tombstones, reuse_unwanted=_reuse_unwanted(catalog, settings), statements=statements
+        catalog,
+        soft_deletes=tombstones,
+        reuse_unwanted=_tables_named(catalog, settings.soft_delete.reuse_unwanted, "[soft_delete] reuse_unwanted"),
+        statements=statements,
     )
     companions = tuple(_configured_companions(catalog, settings))
+    self_roots = frozenset(_self_roots(catalog, settings))
     declared = tuple(_configured_references(catalog, settings))
     references = (*declared, *_companions_parents(with_tombstones, companions, declared))
     inferred = [r for r in inferred_references(catalog) if not any(_same(r, other) for other in references)]
@@ -56,6 +61,10 @@ def complete(catalog: Catalog, settings: Settings, statements: tuple[Statement, 
     return replace(
         with_tombstones,
         references=(*references, *inferred),
+        polymorphic=tuple(_polymorphic_references(catalog, settings)),
+        self_roots=self_roots,
+        tenants=_tenants(catalog, settings),
+        histories=_tables_named(catalog, settings.soft_delete.history, "[soft_delete] history"),
         companions=(
             *companions,
             *(
@@ -75,6 +84,9 @@ def configured_predicates(catalog: Catalog) -> Iterator[tuple[str, Table, str]]:
     for reference in catalog.references:
         if reference.configured and reference.where:
             yield f"[[reference]] from {reference.table.sql}", reference.table, reference.where
+    for many in catalog.polymorphic:
+        for target in many.targets:
+            yield f"[[reference]] from {many.table.sql}", many.table, many.relation(*target).where or "true"
     for companion in catalog.companions:
         if companion.configured:
             place = f"[[companion]] of {companion.table.sql}"
@@ -168,8 +180,64 @@ def _pair(
 
 def _configured_references(catalog: Catalog, settings: Settings) -> Iterator[Reference]:
     for number, entry in enumerate(settings.reference, 1):
-        ends = _pair(catalog, f"[[reference]] {number}", ("from", "to"), (entry.from_, entry.to))
-        yield Reference(*ends, configured=True, where=entry.where, evidence="declared in the configuration")
+        if entry.to is not None:
+            place = f"[[reference]] {number}"
+            table, columns, parent, keys = _pair(catalog, place, ("from", "to"), (entry.from_, entry.to))
+            if not (entry.self_is_root and _key_declares(table, columns, parent, keys)):
+                said = "declared in the configuration"
+                yield Reference(table, columns, parent, keys, configured=True, where=entry.where, evidence=said)
+
+
+def _key_declares(table: Table, columns: tuple[str, ...], parent: Table, keys: tuple[str, ...]) -> bool:
+    pairs = set(zip(columns, keys, strict=True))
+    return any(
+        key.referenced == parent.oid and set(zip(key.columns, key.referenced_columns, strict=True)) == pairs
+        for key in table.foreign_keys
+    )
+
+
+def _self_roots(catalog: Catalog, settings: Settings) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for number, entry in enumerate(settings.reference, 1):
+        if entry.self_is_root:
+            place = f"[[reference]] {number}"
+            table, columns, parent, _ = _pair(catalog, place, ("from", "to"), (entry.from_, entry.to or ""))
+            if table is not parent:
+                raise ConfigError(f"{place}: self_is_root is for a table that references itself")
+            yield table.oid, tuple(sorted(columns))
+
+
+def _polymorphic_references(catalog: Catalog, settings: Settings) -> Iterator[Polymorphic]:
+    for number, entry in enumerate(settings.reference, 1):
+        if entry.type_column is None:
+            continue
+        place = f"[[reference]] {number}"
+        table, columns = _target(catalog, entry.from_, f"{place} from")
+        if len(columns) != 1:
+            raise ConfigError(f"{place}: with type_column, from names one column")
+        column = entry.type_column if entry.type_column in table.by_name else unquoted(entry.type_column.strip())
+        _known_column(table, column, f"{place} type_column")
+        targets = []
+        for value, text in entry.targets.items():
+            _, _, parent, keys = _pair(catalog, place, ("from", f"targets.{value}"), (entry.from_, text))
+            targets.append((value, parent, keys[0]))
+        said = "declared in the configuration"
+        yield Polymorphic(table, columns[0], column, tuple(targets), configured=True, where=entry.where, evidence=said)
+
+
+def _tenants(catalog: Catalog, settings: Settings) -> dict[int, str | None]:
+    found: dict[int, str | None] = {}
+    for table in catalog.tables.values():
+        named = [name for name in settings.tenant.columns if name in table.by_name]
+        if named and table.holds_rows:
+            found[table.oid] = named[0]
+    for name in settings.tenant.columns:
+        known = sorted({column for table in catalog.tables.values() for column in table.by_name})
+        if name not in known:
+            raise ConfigError(f"[tenant] columns: no table has a column {name}{nearest(name, known)}")
+    for text, column in settings.tenant.tables.items():
+        (oid,) = _tables_named(catalog, (text,), "[tenant.tables]")
+        found[oid] = _known_column(catalog.tables[oid], column, f"[tenant.tables] {text!r}").name if column else None
+    return found
 
 
 def _configured_companions(catalog: Catalog, settings: Settings) -> Iterator[Companion]:
@@ -326,10 +394,10 @@ def _soft_deletes(catalog: Catalog, settings: Settings) -> dict[int, SoftDelete]
     return found
 
 
-def _reuse_unwanted(catalog: Catalog, settings: Settings) -> frozenset[int]:
+def _tables_named(catalog: Catalog, texts: Iterable[str], entry: str) -> frozenset[int]:
     found = set()
-    for text in settings.soft_delete.reuse_unwanted:
-        place = f"[soft_delete] reuse_unwanted {text!r}"
+    for text in texts:
+        place = f"{entry} {text!r}"
         parsed = _TABLE.match(text)
         if parsed is None:
             raise ConfigError(f"{place}: expected schema.table")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from auditor.check import Object
-from auditor.text import idents, qualified
+from auditor.text import ident, idents, literal, qualified
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,6 +386,26 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
+class Polymorphic:
+    """A column that points to rows of several tables, as `type_column` beside it says: `targets` pairs each of its values
+    with a table and the table's column."""
+
+    table: Table
+    column: str
+    type_column: str
+    targets: tuple[tuple[str, Table, str], ...]
+    configured: bool
+    where: str | None = None
+    evidence: str = ""
+
+    def relation(self, value: str, referenced: Table, key: str) -> Reference:
+        """The part of it that rows of this type are."""
+        of_type = f"{ident(self.type_column)} = {literal(value).strip()}"
+        where = f"({self.where}) AND {of_type}" if self.where else of_type
+        return Reference(self.table, (self.column,), referenced, (key,), self.configured, where, self.evidence)
+
+
+@dataclass(frozen=True, slots=True)
 class Companion:
     """Rows of `table` for which `where` holds need a row in `companion`; columns pair up in order.
 
@@ -452,6 +472,12 @@ class Catalog:
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
     reuse_unwanted: frozenset[int] = frozenset()  # tables whose deleted rows keep their keys on purpose
     references: tuple[Reference, ...] = ()
+    polymorphic: tuple[Polymorphic, ...] = ()  # of the configuration
+    self_roots: frozenset[tuple[int, tuple[str, ...]]] = frozenset()  # references whose rows may point to themselves
+    tenants: dict[int, str | None] = field(
+        default_factory=dict
+    )  # of the configuration: the column that names the tenant
+    histories: frozenset[int] = frozenset()  # of the configuration: tables whose rows speak of deleted rows on purpose
     companions: tuple[Companion, ...] = ()
     business_keys: tuple[BusinessKey, ...] = ()
     statements: tuple[Statement, ...] = ()

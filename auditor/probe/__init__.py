@@ -177,6 +177,84 @@ class Pairs(Relation):
     __slots__ = ()
 
 
+class Cycles(Relation):
+    """Rows of a table that references itself from which the way up comes back to them; `groups` are the cycles.
+
+    The referenced columns must be a key, so that a row has one parent at most. With `other_row` a row that points to
+    itself is a root; without it, a cycle of one. A row that hangs below a cycle is not on it.
+    """
+
+    __slots__ = ()
+
+    def on_cycle(self) -> str:
+        """The predicate of the rows on a cycle."""
+        return f"(tableoid, ctid) IN ({self._cycles()} SELECT tableoid, ctid FROM cycle)"
+
+    def first_of_each(self) -> str:
+        """The predicate of one row of each cycle: the one that lies first."""
+        first = self._free("first_table"), self._free("first_row"), self._free("moved")
+        names = ", ".join(("tableoid", "ctid", *self._carried))
+        walk = (
+            f"walk({', '.join(first)}, {names}) AS (SELECT tableoid, ctid, false, {names} FROM cycle UNION ALL SELECT"
+            f" walk.{first[0]}, walk.{first[1]}, true, {self._of('parent')} FROM walk JOIN cycle AS parent"
+            f" ON {self._joined('walk', 'parent')}"
+            f" WHERE NOT walk.{first[2]} OR (walk.tableoid, walk.ctid) > (walk.{first[0]}, walk.{first[1]}))"
+        )
+        back = f"{first[2]} AND (tableoid, ctid) = ({first[0]}, {first[1]})"
+        return f"(tableoid, ctid) IN ({self._cycles()}, {walk} SELECT tableoid, ctid FROM walk WHERE {back})"
+
+    def _cycles(self) -> str:
+        """WITH, up to `cycle`: the rows on cycles.
+
+        From the roots down each row is met once, since it has one parent; who is never met is stuck: on a cycle or below
+        one. Of the stuck, their parents, the parents of those and so on, each set lies in the one before; once it no
+        longer shrinks it is the rows on cycles.
+        """
+        rows = f"{'ONLY ' if self.table.only else ''}{self.table.sql}"
+        carried = ", ".join(("tableoid", "ctid", *self._carried))
+        keys = ", ".join(ident(name) for name in self.referenced_columns)
+        counted = f" WHERE ({self.where})" if self.where else ""
+        excused = f"SELECT tableoid, ctid, {keys} FROM {rows} WHERE ({self.where}) IS NOT TRUE UNION ALL "
+        size, before = self._free("size"), self._free("before")
+        child_keys = ", ".join(f"child.{ident(name)}" for name in self.referenced_columns)
+        return (
+            f"WITH RECURSIVE node AS NOT MATERIALIZED (SELECT {carried} FROM {rows}{counted}),"
+            f" rooted(tableoid, ctid, {keys}) AS ({excused if self.where else ''}"
+            f"SELECT child.tableoid, child.ctid, {child_keys} FROM node AS child"
+            f" WHERE NOT EXISTS (SELECT 1 FROM {rows} AS parent WHERE {self._joined('child', 'parent')})"
+            f" UNION ALL SELECT child.tableoid, child.ctid, {child_keys} FROM rooted JOIN node AS child"
+            f" ON {self._joined('child', 'rooted')}),"
+            f" stuck AS (SELECT {carried} FROM node WHERE NOT EXISTS (SELECT 1 FROM rooted"
+            " WHERE rooted.tableoid = node.tableoid AND rooted.ctid = node.ctid)),"
+            f" ring({carried}, {size}, {before}) AS (SELECT {carried}, pg_catalog.count(*) OVER (), -1::bigint FROM stuck"
+            f" UNION ALL SELECT {carried}, pg_catalog.count(*) OVER (), {before} FROM"
+            f" (SELECT DISTINCT ON (parent.tableoid, parent.ctid) {self._of('parent')}, ring.{size} AS {before}"
+            f" FROM ring JOIN stuck AS parent ON {self._joined('ring', 'parent')}"
+            f" WHERE ring.{size} <> ring.{before}) AS above),"
+            f" cycle AS (SELECT {carried} FROM ring WHERE {size} = {before})"
+        )
+
+    @property
+    def _carried(self) -> tuple[str, ...]:
+        """The columns that say where a row points and how it is pointed to, in SQL."""
+        return tuple(ident(name) for name in dict.fromkeys((*self.columns, *self.referenced_columns)))
+
+    def _of(self, alias: str) -> str:
+        return ", ".join(f"{alias}.{name}" for name in ("tableoid", "ctid", *self._carried))
+
+    def _joined(self, own: str, other: str) -> str:
+        conditions = self.joins(own, other)
+        if self.other_row:
+            conditions.append(f"({own}.tableoid <> {other}.tableoid OR {own}.ctid <> {other}.ctid)")
+        return " AND ".join(conditions)
+
+    def _free(self, name: str) -> str:
+        """A name that no column carried along has."""
+        while name in self._carried:
+            name += "_"
+        return name
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One part of a key: a column, or an expression over the table's columns."""
@@ -219,6 +297,22 @@ class Matching:
 
 
 @dataclass(frozen=True, slots=True)
+class Values:
+    """The different values of a column and how many rows have each, the most frequent first, as the answer's `values`.
+
+    At most `most` of them; more, and the answer has one more than that.
+    """
+
+    table: Table
+    column: str
+    most: int = 50
+
+    def reads(self) -> Reads:
+        """The tables and columns whose SELECT privilege the question needs."""
+        yield self.table, (self.column,)
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """Whether the server plans an INSERT into `table` with ON CONFLICT (targets) WHERE (predicate): some index serves it.
 
@@ -235,7 +329,7 @@ class Planned:
         yield self.table, None
 
 
-Probe = Unmatched | Pairs | Duplicates | Matching | Planned
+Probe = Unmatched | Pairs | Cycles | Duplicates | Matching | Values | Planned
 
 
 class UnansweredError(Exception):
@@ -244,9 +338,11 @@ class UnansweredError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the rows said: `count` rows of `examined`, in `groups` different keys where that has a meaning."""
+    """What the rows said: `count` rows of `examined`, in `groups` different keys where that has a meaning; `values`
+    are for Values only."""
 
     count: int
     examined: int
     evidence: Evidence
     groups: int = 0
+    values: tuple[tuple[str, int], ...] = ()

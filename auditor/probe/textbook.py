@@ -12,7 +12,19 @@ import sqlalchemy as sa
 
 from auditor.catalog.model import Table
 from auditor.check import Evidence
-from auditor.probe import Answer, Duplicates, Matching, Pairs, Planned, Probe, Relation, UnansweredError, Unmatched
+from auditor.probe import (
+    Answer,
+    Cycles,
+    Duplicates,
+    Matching,
+    Pairs,
+    Planned,
+    Probe,
+    Relation,
+    UnansweredError,
+    Unmatched,
+    Values,
+)
 from auditor.probe.sql import (
     Condition,
     Rows,
@@ -68,6 +80,17 @@ def _(question: Pairs, fetch: Fetch, samples: Samples) -> Answer:
     if question.unless:
         condition = sa.and_(condition, sa.not_(partner(replace(question, referenced_where=question.unless), rows)))
     return _relation(question, rows, condition, fetch, samples)
+
+
+@ask.register
+def _(question: Cycles, fetch: Fetch, samples: Samples) -> Answer:
+    rows = Rows(question.table, only=True)
+    offending = raw(question.on_cycle())
+    every = rows.select(sa.func.count())
+    examined, count = fetch(text_of(sa.select(every.scalar_subquery(), every.where(offending).scalar_subquery())))[0]
+    cycles = _number(fetch(text_of(every.where(raw(question.first_of_each()))))[0][0]) if _number(count) else 0
+    names = tuple(dict.fromkeys((*question.referenced_columns, *question.columns)))
+    return _evidence(rows, offending, _number(count), _number(examined), cycles, names, names, fetch, samples)
 
 
 def _relation(question: Relation, rows: Rows, condition: Condition, fetch: Fetch, samples: Samples) -> Answer:
@@ -135,6 +158,19 @@ def repeated_keys(
     return _evidence(
         rows, offending, _number(count), _number(examined), _number(groups), named, columns, fetch, samples, by
     )
+
+
+@ask.register
+def _(question: Values, fetch: Fetch, samples: Samples) -> Answer:
+    rows = Rows(question.table, only=True)
+    column = rows.column(question.column)
+    text, many = shown(rows, (question.column,))[0], sa.func.count()
+    counted = rows.select(text, many).where(column.is_not(None)).group_by(column).order_by(many.desc(), text)
+    statement = text_of(counted.limit(sa.literal_column(str(question.most + 1))))
+    values = tuple((value or "", _number(count)) for value, count in fetch(statement))
+    examined = _number(fetch(text_of(rows.select(sa.func.count())))[0][0])
+    evidence = Evidence(None, rows_examined=examined, sql=statement, strategy="textbook")
+    return Answer(sum(count for _, count in values), examined, evidence, len(values), values)
 
 
 @ask.register

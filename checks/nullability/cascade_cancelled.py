@@ -1,0 +1,297 @@
+"""A cascade that the schema promises is cancelled by a trigger or a rule on its way.
+
+ON DELETE CASCADE and SET NULL are ordinary DELETE and UPDATE statements on the referencing table. A BEFORE trigger there that
+returns NULL (the usual soft delete), a BEFORE DELETE trigger that returns NEW, or an INSTEAD rule cancels them without an
+error (a rule may also make them fail): the parent goes, its children stay as they were, and the foreign key calls itself valid. An error when rows were left behind that way; a warning
+while the trigger only may.
+
+Not flagged: triggers that are disabled, that fire AFTER, once per statement, or on columns the action does not set; functions
+that return the row; keys whose actions change nothing (NO ACTION, RESTRICT). Functions in other languages than SQL and
+PL/pgSQL cannot be read: not checked.
+
+Fix: let the trigger stand aside for cascades, or say NO ACTION so that the parent is not deleted before its children, or
+cascade the soft delete; after the rows left behind are cleaned.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from auditor import ddl
+from auditor.catalog.model import Catalog, ForeignKey, Reference, Rule, Table, Trigger
+from auditor.check import Ask, Clean, Depth, Finding, Fix, NotChecked, Object, Result, Severity
+from auditor.companion_remedies import assignments
+from auditor.probe import Answer, Unmatched
+from auditor.text import ident, listed, literal, one_line_sql, plural, qualified
+
+severity = Severity.ERROR
+depths = (Depth.CATALOG, Depth.DATA)
+supersedes = ("references/orphan-rows", "references/orphaned-memberships")
+
+_QUOTED_OR_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", re.DOTALL)
+_DEFINITION = re.compile(r'((?:"(?:[^"]|"")*"|[^"])*? FOR EACH ROW )(EXECUTE FUNCTION .*)\Z')
+_STANDS_ASIDE = re.compile(r"pg_trigger_depth", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """What cancels an action of a key: a trigger or a rule, and on which table."""
+
+    on: Table
+    event: str  # delete, update
+    trigger: Trigger | None
+    rule: Rule | None
+    why: str
+
+    @property
+    def name(self) -> str:
+        """For the reader."""
+        found = self.trigger or self.rule
+        assert found is not None
+        return f"the {'trigger' if self.trigger else 'rule'} {ident(found.name)} of {self.on.sql}"
+
+
+def check(catalog: Catalog) -> Iterator[Result]:
+    for table, key, parent in catalog.foreign_keys:
+        done = actions(key)
+        if not done or not key.enforced or key.period:
+            continue
+        subject = table.object("constraint", key.name, key.columns)
+        found: list[Obstacle] = []
+        unread: list[str] = []
+        for on in (table, *partitions(catalog, table)):
+            for event, columns in done.items():
+                triggers_in_the_way(catalog, on, event, columns, found, unread)
+                found += [
+                    Obstacle(
+                        on,
+                        event,
+                        None,
+                        rule,
+                        "puts something else in its place; if that is no statement of the same kind, the action fails (SQLSTATE XX000)",
+                    )
+                    for rule in on.rules
+                    if rule.instead and rule.event == event and rule.enabled in "OA"
+                ]
+        if not found:
+            said = f"{listed(unread)} cannot be read"
+            yield NotChecked(subject, "unsupported", said) if unread else Clean(subject)
+            continue
+        judge = partial(judged, catalog=catalog, subject=subject, table=table, key=key, parent=parent, found=found)
+        yield Ask(subject, Unmatched.of_key(table, key, parent), judge, unread=judge(None))
+
+
+def actions(key: ForeignKey) -> dict[str, tuple[str, ...]]:
+    """What happens to the referencing rows: the event, and the columns that are set."""
+    done: dict[str, tuple[str, ...]] = {}
+    if key.on_delete == "c":
+        done["delete"] = ()
+    if key.on_delete in "nd":
+        done["update"] = key.delete_set_columns or key.columns
+    if key.on_update in "cnd":
+        done["update"] = key.columns
+    return done
+
+
+def partitions(catalog: Catalog, table: Table) -> Iterator[Table]:
+    if table.kind == "p":
+        for oid in table.children:
+            if oid in catalog.tables:
+                yield catalog.tables[oid]
+                yield from partitions(catalog, catalog.tables[oid])
+
+
+def triggers_in_the_way(
+    catalog: Catalog, on: Table, event: str, columns: tuple[str, ...], found: list[Obstacle], unread: list[str]
+) -> None:
+    """Adds the triggers that cancel an action; and the names of functions that cannot be read."""
+    for trigger in on.triggers:
+        concerned = event in trigger.events and (
+            event == "delete" or not trigger.columns or set(trigger.columns) & set(columns)
+        )
+        if trigger.timing != "before" or not trigger.row or not trigger.fires or not concerned or trigger.parent:
+            continue
+        function = catalog.functions.get(trigger.function)
+        if function is None or _STANDS_ASIDE.search(trigger.definition):
+            continue  # of an extension or of the system; or it fires for the application's statements only
+        if function.language not in ("sql", "plpgsql"):
+            unread.append(f"{qualified(function.schema, function.name)} ({function.language})")
+            continue
+        why = cancels(function.body, event)
+        if why:
+            found.append(Obstacle(on, event, trigger, None, why))
+
+
+def cancels(body: str, event: str) -> str:
+    """How a trigger function cancels the statement; empty when it returns the row."""
+    text = _QUOTED_OR_COMMENT.sub("''", body).lower()
+    if _STANDS_ASIDE.search(text):
+        return ""
+    returned = set(re.findall(r"\breturn[\s(]+(null|old|new)\b", text))
+    if "null" in returned:
+        return "may return NULL"
+    if event == "delete" and "new" in returned and "old" not in returned:
+        return "returns NEW, which is NULL in a DELETE"
+    return "returns OLD, which undoes the change" if event == "update" and returned == {"old"} else ""
+
+
+def judged(
+    answer: Answer | None,
+    catalog: Catalog,
+    subject: Object,
+    table: Table,
+    key: ForeignKey,
+    parent: Table,
+    found: list[Obstacle],
+) -> Finding:
+    said = listed(
+        [
+            f"ON {verb} {ddl.ACTIONS[action]}"
+            for verb, action in (("DELETE", key.on_delete), ("UPDATE", key.on_update))
+            if action in "cnd"
+        ]
+    )
+    names = listed([f"{obstacle.name} {obstacle.why}" for obstacle in found])
+    count = answer.count if answer is not None else 0
+    title = f"{said} of {ident(key.name)} may be cancelled: {listed([obstacle.name for obstacle in found])} stands in the way"
+    if count and answer is not None:
+        title = (
+            f"{plural(count, 'row')} of {table.sql} {'was' if count == 1 else 'were'} left without"
+            f" {plural(answer.groups, 'row')} of {parent.sql}: {listed([obstacle.name for obstacle in found])}"
+            f" cancels {said}"
+        )
+    relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
+    return Finding(
+        Severity.ERROR if count else Severity.WARNING,
+        subject,
+        title=title,
+        message=f"{names[:1].upper()}{names[1:]}. The action of the foreign key {ident(key.name)} is such a statement on"
+        f" {table.sql}: it is cancelled without an error, the row of {parent.sql} goes, and the rows that point to it stay.",
+        related=(
+            parent.object(columns=key.referenced_columns),
+            *(o.on.object("trigger", o.trigger.name) for o in found if o.trigger is not None),
+        ),
+        fixes=fixes(answer, catalog, table, key, parent, found),
+        defect=relation.orphans if count else None,
+    )
+
+
+# --- fixes ----------------------------------------------------------------------------------------------------------
+
+
+def fixes(
+    answer: Answer | None, catalog: Catalog, table: Table, key: ForeignKey, parent: Table, found: list[Obstacle]
+) -> tuple[Fix, ...]:
+    cleaned, back, caveats = clean(answer, catalog, table, key, parent, found)
+    made = []
+    aside, restore = stood_aside(found)
+    if aside:
+        made.append(
+            Fix(
+                "Let what is in the way stand aside for cascades",
+                (*cleaned, *aside),
+                (*restore, *back),
+                f"{ddl.LOCK_ROWS}; the triggers: ACCESS EXCLUSIVE on the table, for a moment",
+                (
+                    "A trigger with this WHEN fires for statements of the application only, not for those that cascades or"
+                    " other triggers run.",
+                    *caveats,
+                ),
+            )
+        )
+    changed = ddl.replace_foreign_key(
+        table, key, parent, on_delete="a", on_update="a" if key.on_update in "cnd" else None
+    )
+    locks = f"{ddl.LOCK_ROWS}; the key: {ddl.LOCK_SWAP_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}"
+    refused = f"Deleting a row of {parent.sql} that is still referenced fails with 23503 then."
+    made.append(
+        Fix(
+            "Say NO ACTION: a parent goes after its children, or not at all",
+            (*cleaned, *changed),
+            (*ddl.replace_foreign_key(table, key, parent), *back),
+            locks,
+            (refused, *caveats),
+        )
+    )
+    soft = soft_cascade(catalog, table, key, parent)
+    if soft is not None:
+        sql, undo = soft
+        made.append(
+            Fix(
+                "NO ACTION, and soft-delete the children with their parent",
+                (*cleaned, *changed, *sql),
+                (*undo, *ddl.replace_foreign_key(table, key, parent), *back),
+                f"{locks}; {ddl.LOCK_TRIGGER}",
+                (refused, "Rows that are marked already stay as they are.", *caveats),
+            )
+        )
+    return (made[0].recommend(), *made[1:])
+
+
+def clean(
+    answer: Answer | None, catalog: Catalog, table: Table, key: ForeignKey, parent: Table, found: list[Obstacle]
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """What does to the rows left behind what the action should have done, past the triggers, and takes it back."""
+    if answer is None or not answer.count:
+        return (), (), ()
+    where = answer.evidence.where or "false"
+    copy = ddl.short(table.name, "left_behind")
+    off = [ddl.set_trigger(o.on, o.trigger.name, "D") for o in found if o.trigger]
+    on = [ddl.set_trigger(o.on, o.trigger.name, o.trigger.enabled) for o in found if o.trigger]
+    rules = [o for o in found if o.rule]
+    off += [f"ALTER TABLE {o.on.sql} DISABLE RULE {ident(o.rule.name)};" for o in rules if o.rule]
+    on += [f"ALTER TABLE {o.on.sql} ENABLE RULE {ident(o.rule.name)};" for o in rules if o.rule]
+    keep = ddl.keep_rows(table, where, copy)
+    nullable = all(table.by_name[name].takes_null for name in key.columns)
+    if key.on_delete == "c" or not (nullable and table.row_key):
+        change, restored = ddl.delete(table, where), ddl.restore_rows(table, copy)
+    else:
+        change, restored = ddl.set_null(table, key.columns, where), ddl.restore_values(table, key.columns, copy)
+    # The key refuses the rows: they can only come back while it is away.
+    back = (ddl.drop_constraint(table, key.name), *off, restored, *on, f"DROP TABLE {qualified(table.schema, copy)};")
+    if table.kind == "p" and catalog.server.major < 18:
+        gone = "The rollback leaves the foreign key away: a partitioned table takes none that its rows break."
+        return (keep, *off, change, *on), back, (gone,)
+    again = ddl.add_foreign_key(table, replace(key, validated=False), parent)
+    return (keep, *off, change, *on), (*back, again), ("The rollback makes the foreign key anew, NOT VALID.",)
+
+
+def stood_aside(found: list[Obstacle]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The triggers made anew so that they do not fire in cascades, and rules dropped; nothing where one cannot be."""
+    made, back = [], []
+    for obstacle in found:
+        if obstacle.rule is not None:
+            made.append(f"DROP RULE {ident(obstacle.rule.name)} ON {obstacle.on.sql};")
+            back.append(f"{one_line_sql(obstacle.rule.definition).strip().rstrip(';')};")
+        elif obstacle.trigger is not None:
+            trigger, on = obstacle.trigger, obstacle.on
+            parts = _DEFINITION.match(trigger.definition)
+            if trigger.condition or parts is None or not trigger.definition.isprintable():
+                return (), ()
+            drop = f"DROP TRIGGER {ident(trigger.name)} ON {on.sql};"
+            state = () if trigger.enabled == "O" else (ddl.set_trigger(on, trigger.name, trigger.enabled),)
+            made += [drop, f"{parts[1]}WHEN (pg_catalog.pg_trigger_depth() = 0) {parts[2]};", *state]
+            back += [drop, f"{trigger.definition};", *state]
+    return tuple(made), tuple(back)
+
+
+def soft_cascade(
+    catalog: Catalog, table: Table, key: ForeignKey, parent: Table
+) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+    """A trigger that marks the children when their parent is marked, and what takes it back; None without marks on both."""
+    tombstone, own = catalog.soft_deletes.get(parent.oid), catalog.soft_deletes.get(table.oid)
+    ended = assignments(table, own.deleted, holds=True) if own else None
+    if tombstone is None or own is None or ended is None or key.on_delete != "c":
+        return None
+    name = ddl.short(parent.name, table.name, "soft_delete")
+    function = qualified(parent.schema, name)
+    changed = ", ".join(f"{ident(column)} = {value}" for column, value in ended.items())
+    pairs = zip(key.columns, key.referenced_columns, strict=True)
+    same = " AND ".join(f"{ident(mine)} = NEW.{ident(theirs)}" for mine, theirs in pairs)
+    body = f"BEGIN UPDATE {ddl.target(table)} SET {changed} WHERE {same} AND {own.live}; RETURN NULL; END"
+    return (
+        f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {literal(body).strip()};",
+        f"CREATE TRIGGER {ident(name)} AFTER UPDATE ON {parent.sql} FOR EACH ROW WHEN (NEW.{tombstone.deleted} AND"
+        f" (OLD.{tombstone.deleted}) IS NOT TRUE) EXECUTE FUNCTION {function}();",
+    ), (f"DROP TRIGGER {ident(name)} ON {parent.sql};", f"DROP FUNCTION {function}();")
