@@ -92,7 +92,9 @@ class _AsText:
 class Target:
     """Where to connect, and under which limits. `statement_timeout` and `lock_timeout` are in seconds.
 
-    At the pace `fast` the server may use as many parallel workers as its own configuration allows, at others none.
+    At the pace `fast` a query gets the parallel workers and the memory that the server's own configuration gives: hashes
+    that are cut into pieces of a cache's size are done sooner than large ones. At other paces it gets no worker, and more
+    memory rather than files.
     """
 
     conninfo: str = ""
@@ -191,12 +193,12 @@ class Session:
             )
         names = ", ".join(literal(name) for name in _PINNED)
         # What a database or a role has preset is not the server's own.
-        parallel = (
-            " WHEN name = 'max_parallel_workers_per_gather' THEN CASE WHEN source IN"
+        own = (
+            " WHEN name IN ('max_parallel_workers_per_gather', 'work_mem', 'hash_mem_multiplier') THEN CASE WHEN source IN"
             " ('default', 'environment variable', 'configuration file', 'command line', 'global') THEN setting ELSE boot_val END"
         )
         known = fetch(
-            f"SELECT name, CASE WHEN name LIKE 'enable\\_%' THEN boot_val{parallel if self.target.pace == 'fast' else ''} END"
+            f"SELECT name, CASE WHEN name LIKE 'enable\\_%' THEN boot_val{own if self.target.pace == 'fast' else ''} END"
             " FROM pg_catalog.pg_settings"
             f" WHERE (name LIKE 'enable\\_%' OR name IN ({names})) AND context = 'user'"
             # refused by servers on other systems (documentation: client_connection_check_interval)

@@ -512,21 +512,19 @@ def test_estimate_and_actual_stand_in_the_report(database: Make) -> None:
 # --- paces, and what goes wrong -------------------------------------------------------------------------------------
 
 
-def test_fast_is_the_servers_own_parallelism(database: Make) -> None:
+def test_fast_takes_what_the_server_gives(database: Make) -> None:
     """What the configuration of the server says, not what the owner of the database has preset."""
     dsn = database()
-    show = "SHOW max_parallel_workers_per_gather"
 
-    def workers(pace: str) -> str | None:
+    def taken(pace: str) -> list[str | None]:
         with Session(Target(dsn, pace=pace)) as session, session.transaction() as fetch:
-            return fetch(show)[0][0]
+            return [fetch(f"SHOW {name}")[0][0] for name in ("max_parallel_workers_per_gather", "work_mem")]
 
-    assert (workers("fast"), workers("normal"), workers("gentle")) == ("2", "0", "0")
+    assert (taken("fast"), taken("normal"), taken("gentle")) == (["2", "4MB"], ["0", "64MB"], ["0", "64MB"])
     with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            f'ALTER DATABASE "{connection.info.dbname}" SET max_parallel_workers_per_gather = 64'.encode()
-        )
-    assert (workers("fast"), workers("normal")) == ("2", "0")
+        for setting in ("max_parallel_workers_per_gather = 64", "work_mem = '1GB'"):
+            connection.execute(f'ALTER DATABASE "{connection.info.dbname}" SET {setting}'.encode())
+    assert (taken("fast"), taken("normal")) == (["2", "4MB"], ["0", "64MB"])
 
 
 @pytest.mark.parametrize("pace", ["gentle", "fast"])
