@@ -204,6 +204,10 @@ def _adapter(part: type[Any]) -> TypeAdapter[Any]:
 def schema() -> dict[str, Any]:
     """The JSON Schema of auditor.toml, for editors and for checking it before it is used."""
     made = _adapter(Settings).json_schema(by_alias=True)
+    made["$defs"]["Reference"].update(  # as Reference.__post_init__ asks
+        oneOf=[{"required": ["to"]}, {"required": ["type_column"]}],
+        dependentRequired={"type_column": ["targets"], "targets": ["type_column"]},
+    )
     made.update({"title": FILE, "description": "The configuration of the PostgreSQL integrity auditor."})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 

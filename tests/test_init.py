@@ -59,9 +59,10 @@ def test_the_file_is_taken_as_it_is(database: Make, tmp_path: Path) -> None:
     assert pairs(declared(text)) == [("public.orders(user_id)", "public.users(id)")]
     assert "It is called after public.users and has the type of its primary key (integer). Of 200 rows" in flowing(text)
     assert declared(text).soft_delete.columns == {"deleted_at": "IS NOT NULL"}
-    before = run_auditor("audit", dsn, "--select", "references", "--config", os.devnull, cwd=tmp_path)
+    rows = ("--select", "references/orphan-rows,references/missing-fk")
+    before = run_auditor("audit", dsn, *rows, "--config", os.devnull, cwd=tmp_path)
     assert before.returncode == 0, "a suspicion"
-    after = run_auditor("audit", dsn, "--select", "references", "--config", "auditor.toml", "-f", "json", cwd=tmp_path)
+    after = run_auditor("audit", dsn, *rows, "--config", "auditor.toml", "-f", "json", cwd=tmp_path)
     assert after.returncode == 1
     (finding,) = json.loads(after.stdout)["findings"]
     assert (finding["title"], finding["confidence"]) == (

@@ -130,10 +130,18 @@ columns = { deleted_at = "IS NOT NULL" }
 reuse_unwanted = ["app.users"]
 [soft_delete.tables]
 "app.notes" = {}
+[tenant]
+columns = ["org_id"]
+tables = { "app.notes" = "" }
 [[reference]]
 from = "a.b(c)"
 to = "d.e(f)"
 where = "x"
+self_is_root = true
+[[reference]]
+from = "a.b(c)"
+type_column = "d"
+targets = { F = "f(g)" }
 [[companion]]
 of = "a"
 in = "b(c)"
@@ -177,6 +185,9 @@ def test_every_key_of_the_configuration_is_in_its_schema() -> None:
         "[audit]\nsamples = 'all'",
         "[audit]\nfail_on = 'fatal'",
         "[[reference]]\nfrom = 'a(b)'",
+        "[[reference]]\nfrom = 'a(b)'\nto = 'c(d)'\ntype_column = 'e'\ntargets = { F = 'f(g)' }",
+        "[[reference]]\nfrom = 'a(b)'\ntype_column = 'e'",
+        "[[reference]]\nfrom = 'a(b)'\nto = 'c(d)'\ntargets = { F = 'f(g)' }",
         "[[companion]]\nof = 'a'",
         "[[unique]]\ntable = 'a'\ncolumns = []",
         "[[ignore]]\ncheck = 'a'",
