@@ -38,7 +38,7 @@ test: $(DEV)
 test-matrix: $(MATRIX)
 
 $(MATRIX): test-%: $(DEV)
-	AUDITOR_TEST_POSTGRES=$* $(PYTEST) $(PARALLEL) $(ARGS)
+	AUDITOR_TEST_POSTGRES=$* $(PYTEST) -m "not browser and not embedded" $(PARALLEL) $(ARGS)
 
 browser: $(DEV)
 	$(PYTEST) -m browser $(ARGS)

@@ -16,6 +16,7 @@ COLUMNS = {
 
 
 @pytest.mark.checkout
+@pytest.mark.embedded
 def test_references_at_a_small_scale() -> None:
     done = subprocess.run(
         [

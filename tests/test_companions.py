@@ -77,8 +77,9 @@ def config_of(text: str) -> str:
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_every_fix_ends_its_finding_and_its_rollback_brings_it_back(path: Path, database: Make, version: int) -> None:
-    if version < int(path.stem.partition(".")[2] or 0):
-        pytest.skip("for later servers")
+    since = int(path.stem.partition(".")[2] or 0)
+    if version < since:
+        pytest.skip(f"for PostgreSQL {since} and later")
     text = path.read_text(encoding="utf-8")
     dsn, config = database(text), config_of(text)
 

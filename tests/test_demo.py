@@ -19,12 +19,12 @@ import pytest
 from auditor import demo
 from auditor.audit import Audit
 from auditor.errors import AuditorError, UsageError
-from tests.conftest import MAJOR, Make
+from tests.conftest import Make
 from tests.helpers import audit, titles
 
 APPLICATION = demo.APPLICATION.read_text(encoding="utf-8")
 HEALTHY = APPLICATION.partition("-- The incidents\n")[0] + "\nCOMMIT;"
-once = pytest.mark.skipif(bool(MAJOR), reason="starts the embedded server itself, whatever the others are tested on")
+once = pytest.mark.embedded
 
 Seen = set[tuple[str, str, int | None]]
 

@@ -273,7 +273,7 @@ def test_the_inference_agrees_with_the_planner(database: Make) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection, Session(Target(dsn)) as session:
 
         @settings(
-            max_examples=600, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
+            max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
         )
         @given(a_case())
         def agree(case: tuple[list[str], str, str]) -> None:
