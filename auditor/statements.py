@@ -17,7 +17,7 @@ from pathlib import Path
 
 from auditor.catalog.model import Statement
 from auditor.errors import UsageError
-from auditor.text import fold, ident, literal
+from auditor.text import NAME_PART, NAME_START, TAG_PART, fold, ident, literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +95,16 @@ def _decoded(data: bytes) -> str:
 
 # --- tokens --------------------------------------------------------------------------------------------------------
 
-_LETTER = "A-Za-z_\u0080-\U0010ffff"
 _SPACE = " \t\n\r\f\v"
 _TOKEN = re.compile(
     rf"""(?P<space>[{_SPACE}]+|--[^\n\r]*)
     |(?P<comment>/\*)
     |(?P<template>\{{\{{|\{{%|\{{\#|\$\{{)
-    |(?P<dollar>\$(?:[{_LETTER}][{_LETTER}0-9]*)?\$)
+    |(?P<dollar>\$(?:{NAME_START}{TAG_PART}*)?\$)
     |(?P<unicode>[uU]&(?=['"]))
     |(?P<string>[eEbBxXnN]?')
     |(?P<name>")
-    |(?P<word>[{_LETTER}][{_LETTER}0-9$]*)
+    |(?P<word>{NAME_START}{NAME_PART}*)
     |(?P<number>0[xX][0-9A-Fa-f_]+|0[oO][0-7_]+|0[bB][01_]+
         |(?:[0-9][0-9_]*(?:\.(?!\.)[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9]+)?)
     |(?P<parameter>\$[0-9]+)

@@ -143,9 +143,11 @@ def shorter(kind: int, mine: tuple[int, ...], theirs: tuple[int, ...]) -> str:
 def outgrown(catalog: Catalog, one: Column, parent: Table, other: Column) -> int:
     """The last value of the parent's sequence, when the referencing column cannot hold it; else 0."""
     most = _INTEGERS.get(one.base_oid)
+    if most is None or one.base_oid == other.base_oid:
+        return 0
     owned = (s for s in catalog.sequences.values() if s.owner == (parent.oid, other.name) and s.increment > 0)
     last = max((s.last_value or 0 for s in owned), default=0)
-    return last if most is not None and last > most else 0
+    return last if last > most else 0
 
 
 def alter(catalog: Catalog, table: Table, parent: Table, different: list[tuple[Column, Column]]) -> Fix:
