@@ -201,7 +201,8 @@ class Auditor:
         rows = self._execute(made, catalog)
         self._static(made)
         findings, notes = self._judged(_ranked(_once(self._findings, checks)))
-        return self._result(catalog.server, started, findings, len(made.tasks), rows, notes + _notes(catalog))
+        notes += _notes(catalog, made)
+        return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
 
     def plan(self) -> Plan:
         """Connects, reads the catalog, and says what would be asked; no row of a table is read. Raises AuditorError."""
@@ -219,7 +220,8 @@ class Auditor:
             from auditor.catalog.infer import complete, configured_predicates
             from auditor.plan import plan
 
-            catalog = complete(read, self.settings, self.statements)
+            # What is inferred of references is a question to the rows.
+            catalog = complete(read, self.settings, self.statements, suspect=options.depth != Depth.CATALOG)
             _validate_predicates(session, configured_predicates(catalog))
         checks = tuple(check for check in load() if check.id in wanted)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
@@ -478,8 +480,14 @@ def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table
             # A lock, a missing privilege, a conflict: the question itself will meet it again, and be listed.
 
 
-def _notes(catalog: Catalog) -> tuple[str, ...]:
+def _notes(catalog: Catalog, made: Plan) -> tuple[str, ...]:
     notes = []
+    if made.left_out:
+        notes.append(
+            f"{plural(len(made.left_out), 'check asks', 'checks ask')} the rows only and"
+            f" {'was' if len(made.left_out) == 1 else 'were'} left out:"
+            f" {', '.join(check.id for check in made.left_out)}; --depth data runs them"
+        )
     hidden = [
         f"{shown} of {held} {kind.lower()} constraints"
         for kind, (shown, held) in sorted(catalog.shown.items())

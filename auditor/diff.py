@@ -13,7 +13,7 @@ from auditor.audit import Audit, Coverage
 from auditor.check import Depth, Finding, Object
 from auditor.errors import UsageError
 from auditor.patterns import Scope
-from auditor.registry import selected
+from auditor.registry import load, selected
 from auditor.report.layout import flow, line, wrap
 from auditor.report.template import template
 from auditor.report.wording import REASONS, SYMBOLS, occasion, subject_of
@@ -153,6 +153,7 @@ class _Looked:
             *(tuple(options.get(key, ())) for key in ("schemas", "exclude_schemas", "tables", "exclude_tables"))
         )
         self._ran = _ran(audit)
+        self._left_out = {c.id for c in load() if not any(map(Depth(audit.run.depth).includes, c.depths))}
         self._audit = audit
         self._same_tool = audit.tool.version == other.tool.version
         self._same_questions = all(options.get(key) == other.run.options.get(key) for key in ("declared", "sql"))
@@ -181,6 +182,8 @@ class _Looked:
             return ""
         if self._ran is not None and finding.check not in self._ran:
             return "the check was not selected"
+        if finding.check in self._left_out:
+            return f"skipped at depth {one_line(self._audit.run.depth)}"
         if self._ran is None and finding.check not in self._checks:
             return "the check is not known to have run"
         if not self._scope.holds(finding.object):

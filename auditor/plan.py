@@ -39,6 +39,7 @@ class Plan:
     not_checked: list[tuple[Check, NotChecked]] = field(default_factory=list)
     skipped: list[tuple[Check, Ask | NotChecked]] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
+    left_out: list[Check] = field(default_factory=list)  # all that they ask is asked at a greater depth
 
     def add(self, other: Plan) -> None:
         """Takes in what another plan came to."""
@@ -113,6 +114,9 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
     everything = scope == _EVERYTHING
     asked: dict[Probe, list[tuple[Check, Ask]]] = {}
     for check in checks:
+        if not any(map(depth.includes, check.depths)):
+            made.left_out.append(check)
+            continue
         for subject, named in locked.items():
             if scope.holds(subject):
                 made.not_checked.append((check, NotChecked(subject, "lock", f"another session holds {named} locked")))

@@ -417,7 +417,7 @@ def test_too_old_a_server(database: Make, version: int, monkeypatch: pytest.Monk
 def test_what_nobody_foresaw_is_one_line_and_no_finding(
     database: Make, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
-    def fails(*_: object) -> None:
+    def fails(*_: object, **__: object) -> None:
         raise KeyError("a value of a row")
 
     monkeypatch.setattr("auditor.catalog.infer.complete", fails)

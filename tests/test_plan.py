@@ -63,7 +63,7 @@ def test_reads_no_row(database: Make, tmp_path: Path) -> None:
 def test_catalog_depth_reads_nothing(database: Make, tmp_path: Path) -> None:
     done = run_auditor("plan", database(SHOP), *SELECT, "--depth", "catalog", cwd=tmp_path)
     assert done.stdout.startswith("No row would be read.\n")
-    assert "2 questions more would be asked at --depth data." in done.stdout
+    assert "Asked at a greater depth only: references/orphan-rows." in done.stdout
 
 
 def test_names_are_shown_safely_in_80_columns(database: Make, tmp_path: Path) -> None:

@@ -43,8 +43,13 @@ _TARGET = re.compile(rf"\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\(((?:\s*{_NAME}\s*
 _TABLE = re.compile(rf"\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\Z")
 
 
-def complete(catalog: Catalog, settings: Settings, statements: tuple[Statement, ...] = ()) -> Catalog:
-    """The catalog with its undeclared relations. Raises ConfigError for an entry that does not fit the database."""
+def complete(
+    catalog: Catalog, settings: Settings, statements: tuple[Statement, ...] = (), *, suspect: bool = True
+) -> Catalog:
+    """The catalog with its undeclared relations; without `suspect`, no reference is inferred.
+
+    Raises ConfigError for an entry that does not fit the database.
+    """
     tombstones = _soft_deletes(catalog, settings)
     with_tombstones = replace(
         catalog,
@@ -56,7 +61,8 @@ def complete(catalog: Catalog, settings: Settings, statements: tuple[Statement, 
     self_roots = frozenset(_self_roots(catalog, settings))
     declared = tuple(_configured_references(catalog, settings))
     references = (*declared, *_companions_parents(with_tombstones, companions, declared))
-    inferred = [r for r in inferred_references(catalog) if not any(_same(r, other) for other in references)]
+    suspected = inferred_references(catalog) if suspect else ()
+    inferred = [r for r in suspected if not any(_same(r, other) for other in references)]
     pairs = {frozenset((c.table.oid, c.companion.oid)) for c in companions}
     return replace(
         with_tombstones,
