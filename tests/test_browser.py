@@ -247,7 +247,7 @@ def unfolded(page: Page, finding: Finding) -> Locator:
 
 def test_copies_exactly_what_is_to_be_run(opened: Open, found: Audit) -> None:
     page = opened(found, permissions=("clipboard-read", "clipboard-write")).page
-    finding = next(each for each in found.open_findings if each.object.table == "full_tickets")
+    finding = next(each for each in found.open_findings if each.evidence and each.fixes and each.fixes[0].rollback)
     assert finding.evidence
     assert finding.evidence.where
     article = unfolded(page, finding)
