@@ -6,6 +6,7 @@ import json
 import os
 import re
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from psycopg import sql
 
 from auditor.audit import Audit, _ignored, from_json
 from auditor.catalog.model import Statement
+from auditor.check import Finding
 from auditor.config import Settings
 from auditor.diff import compare
 from auditor.registry import load
@@ -78,7 +80,9 @@ def script(name: str, number: int) -> str:
     n = Names(name)
     c, v, vault = n.column, n.value, qualified(n.schema, n.schema)
     users, two, deleted, born = n.table("u"), n.other("2"), n.other("del"), n.other("born")
-    thing = n.short(f" thing{number}")
+    # A letter tells the tables apart: a number at the end of a column's name is no part of what it is called after.
+    noun = f" thing{chr(ord('a') + number)}"
+    thing = n.short(noun)
     upsert = f"INSERT INTO {n.table('q')} ({c}) VALUES ({v}) ON CONFLICT ({c}) WHERE {c} <>{v} DO NOTHING"
     return f"""
         CREATE SCHEMA {c};
@@ -100,7 +104,7 @@ def script(name: str, number: int) -> str:
 
         CREATE TABLE {qualified(n.schema, thing)} ({c} int PRIMARY KEY);
         INSERT INTO {qualified(n.schema, thing)} SELECT generate_series(1, 50);
-        CREATE TABLE {n.table("f")} ({n.other(f" thing{number} id")} int, {c} text);
+        CREATE TABLE {n.table("f")} ({n.other(f"{noun} id")} int, {c} text);
         INSERT INTO {n.table("f")} SELECT n,{v} FROM generate_series(11, 51) AS n;
 
         CREATE TABLE {n.table("k")} ({c} text PRIMARY KEY, {deleted} timestamptz, {born} timestamptz);
@@ -136,6 +140,37 @@ def script(name: str, number: int) -> str:
         ALTER DOMAIN {n.table("d")} ADD CONSTRAINT {c} CHECK (VALUE <>{v}) NOT VALID;
         CREATE TRIGGER {c} BEFORE UPDATE ON {n.table("x")} FOR EACH ROW WHEN (NEW.{c} ={v}) EXECUTE FUNCTION {vault}({v}, 'b');
         ALTER TABLE {n.table("x")} ENABLE REPLICA TRIGGER {c};
+
+        CREATE TABLE {n.table("h")} ({c} text, {two} text, CONSTRAINT {c} FOREIGN KEY ({c}, {two}) REFERENCES {n.table("m")});
+        INSERT INTO {n.table("h")} VALUES ({n.values("1")}, NULL), (NULL,{v});
+
+        CREATE TABLE {n.table("g")} ({c} text PRIMARY KEY, {deleted} timestamptz);
+        INSERT INTO {n.table("g")} VALUES ({n.values("1")}, NULL), ({n.values("2")}, now()), ({n.values("3")}, NULL);
+        CREATE TABLE {n.table("c")} (
+            {c} text CONSTRAINT {c} REFERENCES {n.table("g")} ON DELETE CASCADE, {deleted} timestamptz, {two} serial PRIMARY KEY);
+        INSERT INTO {n.table("c")} SELECT {c} FROM {n.table("g")};
+        CREATE TABLE {n.table("a")} AS TABLE {n.table("c")};
+        ALTER TABLE {n.table("a")} ADD CONSTRAINT {c} FOREIGN KEY ({c}) REFERENCES {n.table("g")} ON DELETE CASCADE;
+        CREATE RULE {c} AS ON DELETE TO {n.table("a")} DO INSTEAD DELETE FROM {vault} WHERE {c} ={n.values("none")};
+        CREATE TRIGGER {c} BEFORE DELETE ON {n.table("c")} FOR EACH ROW EXECUTE FUNCTION {vault}({v});
+        DELETE FROM {n.table("g")} WHERE {c} ={n.values("3")};
+
+        CREATE COLLATION {vault} FROM "C";
+        CREATE TABLE {n.table("t")} ({c} text COLLATE {vault} CONSTRAINT {c} REFERENCES {users});
+        CREATE TABLE {n.table("j")} (
+            {c} text CONSTRAINT {c} REFERENCES {users} ON DELETE CASCADE
+                CONSTRAINT {two} REFERENCES {users} ON DELETE SET NULL);
+
+        CREATE TABLE {n.table("p")} ({c} text, {two} text);
+        INSERT INTO {n.table("p")} VALUES ({v},{n.values("1")}), ({v},{n.values("gone")}), ({n.values("?")},{n.values("1")});
+
+        CREATE TABLE {n.table("e")} ({c} text PRIMARY KEY, {two} text NOT NULL);
+        INSERT INTO {n.table("e")} VALUES ({n.values("1")},{v}), ({n.values("2")},{n.values("other")});
+        CREATE TABLE {n.table("r")} ({n.other("3")} int PRIMARY KEY, {two} text CONSTRAINT {c} REFERENCES {n.table("e")}, {c} text);
+        INSERT INTO {n.table("r")} VALUES (1,{n.values("1")},{v}), (2,{n.values("2")},{v});
+
+        CREATE TABLE {n.table("v")} ({c} text PRIMARY KEY, {two} text CONSTRAINT {c} REFERENCES {n.table("v")});
+        INSERT INTO {n.table("v")} SELECT{v} || n,{v} || CASE n WHEN 1 THEN 2 WHEN 7 THEN 7 ELSE 1 END FROM generate_series(1, 7) AS n;
     """
 
 
@@ -146,6 +181,8 @@ def config(name: str) -> str:
 
     def entry(section: str, **values: Any) -> str:
         def written(value: Any) -> str:
+            if isinstance(value, dict):
+                return f"{{ {', '.join(f'{toml_text(key)} = {written(each)}' for key, each in value.items())} }}"
             if isinstance(value, list):
                 return f"[{', '.join(map(written, value))}]"
             return str(value).lower() if isinstance(value, bool) else toml_text(value)
@@ -164,6 +201,16 @@ def config(name: str) -> str:
             trigger=n.schema,
         )
         + entry("companion", **{"of": f"{n.table('u')}({c})", "in": f"{n.table('z')} ( {c} )"}, exactly_one=True)
+        + entry(
+            "reference",
+            **{"from": f"{n.table('p')}({n.other('2')})"},
+            type_column=n.schema,
+            targets={n.schema: f"{n.table('u')}({c})"},
+            where=f"{c} <> {literal('none')}",
+        )
+        + entry(
+            "reference", **{"from": f"{n.table('v')}({n.other('2')})", "to": f"{n.table('v')}({c})"}, self_is_root=True
+        )
         + entry("unique", table=n.table("l"), columns=[c, f"coalesce({c}, {v})"], where=f"{c} IS NOT NULL")
     )
 
@@ -171,11 +218,23 @@ def config(name: str) -> str:
 def soft_deletes(name: str) -> str:
     n = Names(name)
     return "".join(
-        f"{toml_text(n.table(table))} = {{ {toml_text(n.short('del'))} = 'IS NOT NULL' }}\n" for table in "bi"
+        f"{toml_text(n.table(table))} = {{ {toml_text(n.short('del'))} = 'IS NOT NULL' }}\n" for table in "bigc"
     )
 
 
-CONFIG = "[soft_delete.tables]\n" + "".join(map(soft_deletes, NAMES)) + "".join(map(config, NAMES))
+def tenants(name: str) -> str:
+    n = Names(name)
+    return f"{toml_text(n.table('e'))} = {toml_text(n.short('2'))}\n{toml_text(n.table('r'))} = {toml_text(n.schema)}\n"
+
+
+CONFIG = (
+    "[tenant.tables]\n"
+    + "".join(map(tenants, NAMES))
+    + f"[soft_delete]\nhistory = [{', '.join(toml_text(Names(name).table('a')) for name in NAMES)}]\n"
+    + "[soft_delete.tables]\n"
+    + "".join(map(soft_deletes, NAMES))
+    + "".join(map(config, NAMES))
+)
 HANDED = tuple(
     Statement(
         f"{one_line(name)}/{name}.sql",
@@ -322,15 +381,21 @@ def test_terminal(found: Audit, options: Options) -> None:
     assert text.count("\n│ ") > len(found.findings)
 
 
+# Their SQL says the names so often that under the longest of these a finding alone is too long for its details.
+LONG = {"references/reference-cycle", "references/cross-tenant-reference", "nullability/cascade-cancelled"}
+
+
 def test_markdown(found: Audit) -> None:
-    for start in range(0, len(found.findings), 4):  # more do not fit
-        some = replace(found, findings=found.findings[start : start + 4])
+    for start in range(0, len(found.findings), 3):  # more do not fit
+        some = replace(found, findings=found.findings[start : start + 3])
         text = render(some, "markdown", Options())
         assert is_log(text)
-        assert "left out" not in text
         page = Rendered(text)
         assert set(page.elements) <= ELEMENTS
         assert page.attributes <= ATTRIBUTES
+        if "left out" in text:
+            assert LONG & {finding.check for finding in some.findings}
+            continue
         samples = [f.evidence.sample for f in some.findings if f.evidence and f.evidence.sample]
         assert page.elements["table"] == 1 + len(samples)
         assert page.elements["tr"] == 1 + len(some.findings) + sum(1 + len(sample) for sample in samples)
@@ -375,12 +440,16 @@ def test_a_comparison(found: Audit) -> None:
 
 
 def test_the_entry_that_ignores_a_finding_does_so_and_no_other_name(found: Audit) -> None:
+    alike: dict[str, list[Finding]] = defaultdict(list)
+    for finding in found.findings:
+        alike[finding.check].append(finding)
     for finding in found.findings:
         written = ignore_entry(finding)
         assert is_log(written)
         (entry,) = Settings.model_validate(tomllib.loads(written)).ignore
-        assert {other.object.schema for other in found.findings if _ignored(entry, other)} == {finding.object.schema}
-        assert _ignored(entry, finding)
+        ignored = [other for other in alike[finding.check] if _ignored(entry, other)]
+        assert finding in ignored
+        assert {other.object.schema for other in ignored} == {finding.object.schema}
 
 
 def test_the_command_from_end_to_end(dsn: str, tmp_path: Path) -> None:
@@ -400,7 +469,19 @@ def test_the_command_from_end_to_end(dsn: str, tmp_path: Path) -> None:
     assert {finding["check"] for finding in report["findings"]} == CHECKS
     for file in files.values():
         assert is_text((tmp_path / file).read_text(encoding="utf-8"))
-    ended = run_auditor("audit", dsn, "--depth", "catalog", "-f", "json:b.json", "-q", cwd=tmp_path)
+    ended = run_auditor("plan", dsn, "--sql", "sql", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert is_log(ended.stdout)
+    ended = run_auditor("init", dsn, "-o", "made.toml", cwd=tmp_path)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert is_log(ended.stdout)
+    made = (tmp_path / "made.toml").read_text(encoding="utf-8")
+    assert is_log(made)
+    declared = {entry["from"] for entry in tomllib.loads(made)["reference"]}
+    assert len(declared) >= len(NAMES)
+    ended = run_auditor(
+        "audit", dsn, "--config", "made.toml", "--depth", "catalog", "-f", "json:b.json", "-q", cwd=tmp_path
+    )
     assert ended.stderr == ""
     ended = run_auditor("diff", "a.json", "b.json", cwd=tmp_path)
     assert ended.stderr == ""
