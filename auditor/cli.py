@@ -7,7 +7,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -536,6 +536,14 @@ def _main(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit()
 
 
+def _leave(code: int) -> NoReturn:
+    """Ends with this code at once. An interrupt that met the exec() of a source, as dataclasses are made with, would else
+    be the interpreter's own exit status, handled or not (source: pythonrun.c, unhandled_keyboard_interrupt)."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def main() -> None:
     """The command `auditor`: every expected error is one line on standard error, with its exit code."""
     import gc
@@ -551,9 +559,11 @@ def main() -> None:
         from auditor.text import one_line
 
         print(f"auditor: {one_line(str(error))}", file=sys.stderr)
+        if isinstance(error, _InterruptedError):
+            _leave(error.exit_code)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         print("auditor: interrupted before anything was checked", file=sys.stderr)
-        sys.exit(_InterruptedError.exit_code)
+        _leave(_InterruptedError.exit_code)
     finally:
         gc.freeze()  # or the interpreter would go through them all once more at its exit
