@@ -380,12 +380,12 @@ def _function(catalog: Catalog, companion: Companion, events: Iterable[str]) -> 
 
 def _matching(companion: Companion, source: str, alias: str = "") -> str:
     return " AND ".join(
-        f"{alias}{ident(mine)} = {_field(source, theirs)}"
+        f"{alias}{ident(mine)} = {field(source, theirs)}"
         for mine, theirs in zip(companion.companion_columns, companion.columns, strict=True)
     )
 
 
-def _field(source: str, name: str) -> str:
+def field(source: str, name: str) -> str:
     """A column of `source`. PL/pgSQL finds no field of NEW or OLD by a name in the form `U&"..."`; a subquery does."""
     if source in ("NEW", "OLD") and ident(name).startswith("U&"):
         return f"(SELECT fresh.{ident(name)} FROM (SELECT {source}.*) AS fresh)"

@@ -310,8 +310,20 @@ def fire(connection: psycopg.Connection[Any], schema: str) -> None:
         assert left == (0,), schema
 
 
+def soft_delete(connection: psycopg.Connection[Any], schema: str) -> None:
+    """Has the trigger that marks children with their parent do its work, and takes that back."""
+    n = Names(schema)
+    live = f"SELECT count(*) FROM {n.table('c')} WHERE {n.other('del')} IS NULL".encode()
+    with connection.transaction(force_rollback=True):
+        before = connection.execute(live).fetchone()
+        connection.execute(
+            f"UPDATE {n.table('g')} SET {n.other('del')} = now() WHERE {n.other('del')} IS NULL".encode()
+        )
+        assert (before, connection.execute(live).fetchone()) == ((2,), (1,)), schema
+
+
 def test_every_fix_runs_as_it_stands_and_can_be_taken_back(dsn: str, found: Audit) -> None:
-    run = fired = 0
+    run = fired = cascaded = 0
     with psycopg.connect(dsn) as connection:
         for finding in found.findings:
             for fix in finding.fixes:
@@ -322,6 +334,9 @@ def test_every_fix_runs_as_it_stands_and_can_be_taken_back(dsn: str, found: Audi
                     if number == len(fix.sql) and fix.title.startswith("Create a trigger"):
                         fire(connection, finding.object.schema)
                         fired += 1
+                    if number == len(fix.sql) and fix.title.startswith("NO ACTION, and soft-delete the children"):
+                        soft_delete(connection, finding.object.schema)
+                        cascaded += 1
                     try:  # the same but for the word that keeps it out of a transaction
                         connection.execute(statement.replace("INDEX CONCURRENTLY ", "INDEX ").encode())
                     except psycopg.IntegrityError:
@@ -333,6 +348,7 @@ def test_every_fix_runs_as_it_stands_and_can_be_taken_back(dsn: str, found: Audi
                 run += bool(statements)
     assert run > len(CHECKS) * len(NAMES)
     assert fired >= len(NAMES)
+    assert cascaded == len(NAMES)
 
 
 def test_the_body_of_a_function_is_read_by_its_names(database: Make) -> None:
@@ -482,7 +498,7 @@ def test_the_command_from_end_to_end(dsn: str, tmp_path: Path) -> None:
     ended = run_auditor(
         "audit", dsn, "--config", "made.toml", "--depth", "catalog", "-f", "json:b.json", "-q", cwd=tmp_path
     )
-    assert ended.stderr == ""
+    assert (ended.returncode, ended.stderr) == (1, "")
     ended = run_auditor("diff", "a.json", "b.json", cwd=tmp_path)
     assert ended.stderr == ""
     assert is_log(ended.stdout)

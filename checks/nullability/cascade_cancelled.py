@@ -21,7 +21,7 @@ from functools import partial
 from auditor import ddl
 from auditor.catalog.model import Catalog, ForeignKey, Reference, Rule, Table, Trigger
 from auditor.check import Ask, Clean, Depth, Finding, Fix, NotChecked, Object, Result, Severity
-from auditor.companion_remedies import assignments
+from auditor.companion_remedies import assignments, field
 from auditor.probe import Answer, Unmatched
 from auditor.text import ident, listed, literal, one_line_sql, plural, qualified
 
@@ -288,7 +288,7 @@ def soft_cascade(
     function = qualified(parent.schema, name)
     changed = ", ".join(f"{ident(column)} = {value}" for column, value in ended.items())
     pairs = zip(key.columns, key.referenced_columns, strict=True)
-    same = " AND ".join(f"{ident(mine)} = NEW.{ident(theirs)}" for mine, theirs in pairs)
+    same = " AND ".join(f"{ident(mine)} = {field('NEW', theirs)}" for mine, theirs in pairs)
     body = f"BEGIN UPDATE {ddl.target(table)} SET {changed} WHERE {same} AND {own.live}; RETURN NULL; END"
     return (
         f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {literal(body).strip()};",
