@@ -201,6 +201,22 @@ def test_enabled_triggers_check_nothing_and_validate_does_nothing(database: Make
     ]
 
 
+def test_a_key_that_the_configuration_names_is_read_at_the_default_depth_and_once(database: Make) -> None:
+    dsn = database("""
+        CREATE TABLE p (id int PRIMARY KEY);
+        CREATE TABLE c (id int PRIMARY KEY, p int CONSTRAINT c_p REFERENCES p);
+        SET session_replication_role = replica;
+        INSERT INTO c VALUES (1, 9);
+    """)
+    assert audit(dsn, select=["references/orphan-rows"]).findings == ()
+    for depth in ("data", "full"):
+        result = audit(
+            dsn, '[[reference]]\nfrom = "c(p)"\nto = "p(id)"', depth=depth, select=["references/orphan-rows"]
+        )
+        assert [finding.object.name for finding in result.findings] == ["c_p"]
+        assert result.summary.probes == 1
+
+
 # --- states in motion -----------------------------------------------------------------------------------------------
 
 VALIDATING = """

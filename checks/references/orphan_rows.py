@@ -4,9 +4,9 @@ Joins drop these rows silently, pages that load the parent fail, and the constra
 validated. PostgreSQL lets them in under a foreign key that is NOT VALID or NOT ENFORCED, while its triggers are off
 (ALTER TABLE ... DISABLE TRIGGER, session_replication_role = replica), and when a trigger cancels a cascade: a foreign
 key that says "validated" may still have orphans. At the default depth the foreign keys that are not enforced and the
-references of the configuration are read; at depth full, every foreign key. A PERIOD foreign key (18 and later) asks for
-more: the periods of the parents that match, taken together, must cover the period of the row. VALIDATE CONSTRAINT and
-ENFORCED let such a row in as soon as one parent overlaps (seen on 18.4).
+references of the configuration are read (a foreign key that one of them names, too); at depth full, every foreign key.
+A PERIOD foreign key (18 and later) asks for more: the periods of the parents that match, taken together, must cover the
+period of the row. VALIDATE CONSTRAINT and ENFORCED let such a row in as soon as one parent overlaps (seen on 18.4).
 
 Not flagged: rows whose reference is NULL, as MATCH SIMPLE or MATCH FULL excuse it; partitions on their own (their rows
 are counted with the partitioned table); a row of an inheritance child of the referenced table is no parent, as for
@@ -29,16 +29,25 @@ depths = (Depth.DATA, Depth.FULL)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
+    asked_for = {same(reference) for reference in catalog.references if reference.configured and not reference.where}
+    declared = set()
     for table, key, parent in catalog.foreign_keys:
         subject = table.object("constraint", key.name, key.columns)
-        depth = Depth.FULL if key.vouched else Depth.DATA
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
+        declared.add(same(relation))
+        depth = Depth.FULL if key.vouched and same(relation) not in asked_for else Depth.DATA
         judge = partial(verdict, subject=subject, relation=relation, key=key)
         yield Ask(subject, Unmatched.of_key(table, key, parent), judge, depth=depth)
     for reference in catalog.references:
-        if reference.configured:
+        if reference.configured and (reference.where or same(reference) not in declared):
             subject = reference.table.object("column", columns=reference.columns)
             yield Ask(subject, Unmatched.of(reference), partial(verdict, subject=subject, relation=reference, key=None))
+
+
+def same(relation: Reference) -> tuple[object, ...]:
+    """What two declarations of one relation have in common."""
+    pairs = zip(relation.columns, relation.referenced_columns, strict=True)
+    return relation.table.oid, relation.referenced.oid, frozenset(pairs)
 
 
 def verdict(answer: Answer, subject: Object, relation: Reference, key: ForeignKey | None) -> Finding | None:

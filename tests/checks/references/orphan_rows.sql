@@ -12,6 +12,10 @@ CREATE TABLE app.notes (id int PRIMARY KEY, user_id int REFERENCES app.users); -
 SET session_replication_role = replica;
 INSERT INTO app.notes VALUES (1, 1), (2, 77);
 RESET session_replication_role;
+-- configured too, it is one relation all the same
+-- config: [[reference]]
+-- config: from = "app.notes(user_id)"
+-- config: to = "app.users(id)"
 
 -- composite keys: MATCH FULL counts a half NULL, MATCH SIMPLE does not
 CREATE TABLE app.seats (hall int, seat int, PRIMARY KEY (hall, seat));
