@@ -292,6 +292,6 @@ def soft_cascade(
     body = f"BEGIN UPDATE {ddl.target(table)} SET {changed} WHERE {same} AND {own.live}; RETURN NULL; END"
     return (
         f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS {literal(body).strip()};",
-        f"CREATE TRIGGER {ident(name)} AFTER UPDATE ON {parent.sql} FOR EACH ROW WHEN (NEW.{tombstone.deleted} AND"
+        f"CREATE TRIGGER {ident(name)} AFTER UPDATE ON {parent.sql} FOR EACH ROW WHEN ((NEW.{tombstone.deleted}) AND"
         f" (OLD.{tombstone.deleted}) IS NOT TRUE) EXECUTE FUNCTION {function}();",
     ), (f"DROP TRIGGER {ident(name)} ON {parent.sql};", f"DROP FUNCTION {function}();")
