@@ -45,6 +45,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_configure() -> None:
     """Refuses to test another auditor than the installed one, or without the data, where these were asked for."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # no server stays behind a run that is told to end
+    # A run in the background may have been told to ignore it, and would hand that on to the commands that are interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("AUDITOR_TEST_INSTALLED") and not Path(auditor.__file__).is_relative_to(sys.prefix):
         raise pytest.UsageError(f"the auditor in {Path(auditor.__file__).parent} is not the installed one")
     if os.environ.get("AUDITOR_SHARED_DATA") and not DATA.is_dir():
