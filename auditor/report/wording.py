@@ -138,11 +138,15 @@ def unchecked(audit: Audit) -> tuple[Unchecked, ...]:
 def skipped(audit: Audit) -> str:
     """What this depth does not look at, as a sentence; empty when it looks at everything."""
     count = counts(audit).skipped
-    if not count:
-        return ""
     what = plural(count, "check of an object was", "checks of objects were")
     if audit.run.depth == Depth.CATALOG:
-        return f"{what} skipped: depth catalog reads no rows; --depth data does"
+        return (
+            f"{what} skipped: depth catalog reads no rows; --depth data does"
+            if count
+            else "depth catalog reads no rows"
+        )
+    if not count:
+        return ""
     return f"{what} skipped: depth data trusts what the server vouches for; --depth full reads it again"
 
 
