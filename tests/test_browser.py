@@ -104,8 +104,8 @@ def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     assert [one.troubles for one in made if one.troubles] == []
 
 
-def shown(finding_ids: list[str], audit: Audit, **wanted: object) -> bool:
-    """Whether exactly the findings with these properties are shown."""
+def shown(report: Opened, audit: Audit, **wanted: object) -> bool:
+    """Whether exactly the findings with these properties are shown, as soon as the page has caught up."""
     expected = {
         finding.fingerprint
         for finding in audit.findings
@@ -120,7 +120,10 @@ def shown(finding_ids: list[str], audit: Audit, **wanted: object) -> bool:
             for key, value in wanted.items()
         )
     }
-    return bool(expected) and set(finding_ids) == expected
+    patience = time.monotonic() + 5
+    while set(report.ids()) != expected and time.monotonic() < patience:
+        report.page.wait_for_timeout(50)
+    return bool(expected) and set(report.ids()) == expected
 
 
 def test_filters_narrow_and_the_fragment_keeps_them(opened: Open, found: Audit) -> None:
@@ -129,9 +132,9 @@ def test_filters_narrow_and_the_fragment_keeps_them(opened: Open, found: Audit) 
     result = page.get_by_role("status")
     expect(result).to_have_text(f"{len(found.findings)} findings")
     page.get_by_label("Broken").check()
-    assert shown(report.ids(), found, severity="error")
+    assert shown(report, found, severity="error")
     page.get_by_label("Family").select_option("references")
-    assert shown(report.ids(), found, severity="error", family="references")
+    assert shown(report, found, severity="error", family="references")
     expect(result).to_have_text(f"{len(report.ids())} of {len(found.findings)} findings")
     assert "severity=error" in page.url
     again = opened(found, page.url.partition(".html")[2])
@@ -142,10 +145,10 @@ def test_filters_narrow_and_the_fragment_keeps_them(opened: Open, found: Audit) 
     assert len(report.ids()) == len(found.findings)
     assert "#" not in page.url
     page.get_by_label("Schema").select_option("public")
-    assert shown(report.ids(), found, schema="public")
+    assert shown(report, found, schema="public")
     page.get_by_role("button", name="Clear").click()
     page.get_by_label("Status").select_option("suppressed")
-    assert shown(report.ids(), found, status="suppressed")
+    assert shown(report, found, status="suppressed")
     expect(page.locator("article:visible")).to_have_count(1)
 
 
