@@ -334,7 +334,7 @@ class Auditor:
                 depth=self.settings.audit.depth.value,
                 status="incomplete" if left else "complete",
                 options={
-                    **_as_json(self.settings.audit),
+                    **self.settings.audit.model_dump(mode="json"),
                     "declared": _digest(self.settings),
                     "sql": sorted({statement.source for statement in self.statements}),
                 },
@@ -363,16 +363,10 @@ class Auditor:
         )
 
 
-def _as_json(part: Any) -> dict[str, Any]:
-    """A part of the settings as it is read back from a report."""
-    made: dict[str, Any] = json.loads(json.dumps(asdict(part), default=str))
-    return made
-
-
 def _digest(settings: Settings) -> str:
     """A name for what the configuration declares about the data: audits with different ones ask different questions."""
-    parts = ("soft_delete", "tenant", "reference", "companion", "unique")
-    declared = {name: value for name, value in _as_json(settings).items() if name in parts}
+    parts = {"soft_delete", "tenant", "reference", "companion", "unique"}
+    declared = settings.model_dump(mode="json", include=parts)
     return hashlib.sha256(json.dumps(declared, sort_keys=True).encode()).hexdigest()[:16]
 
 

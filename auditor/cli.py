@@ -279,13 +279,12 @@ def audit(
     4 incomplete, something asked for was not checked.
     """
     from auditor.audit import Auditor
-    from auditor.check import Depth
     from auditor.config import load as load_settings
 
     if color not in ("auto", "always", "never"):
         raise UsageError(f"--color {color}: expected auto, always or never")
     given = {
-        "depth": Depth(depth) if depth in list(Depth) else depth,
+        "depth": depth,
         "select": tuple(_split(select)) or None,
         "ignore": tuple(_split(ignore)) or None,
         "schemas": tuple(schema or ()) or None,
@@ -374,12 +373,11 @@ def plan(
     import shutil
 
     from auditor.audit import Auditor
-    from auditor.check import Depth
     from auditor.config import load as load_settings
     from auditor.report.dry_run import render
 
     given = {
-        "depth": Depth(depth) if depth in list(Depth) else depth,
+        "depth": depth,
         "select": tuple(_split(select)) or None,
         "ignore": tuple(_split(ignore)) or None,
         "schemas": tuple(schema or ()) or None,

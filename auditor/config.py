@@ -4,30 +4,19 @@ from __future__ import annotations
 
 import datetime
 import tomllib
-from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge, Le, MinLen  # comes with pydantic, whose words for bounds they are
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 
 from auditor.check import Depth, Severity
 from auditor.errors import ConfigError, nearest
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter, ValidationError
-
 FILE = "auditor.toml"
-_Kind = TypeVar("_Kind")
 
 
-class _Part:
-    # A key that Python has taken is a field with an underscore: `from` is `from_`.
-    __pydantic_config__ = {  # noqa: RUF012
-        "extra": "forbid",
-        "allow_inf_nan": False,
-        "populate_by_name": True,
-        "alias_generator": lambda name: name.removesuffix("_"),
-    }
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
 def _seconds(value: object) -> object:
@@ -53,29 +42,15 @@ _DURATION = {
 }
 
 
-class _Duration:
-    """How pydantic validates and describes a duration."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        from pydantic_core.core_schema import no_info_before_validator_function
-
-        return no_info_before_validator_function(_seconds, handler(source))
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return {**_DURATION}
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0, le=_LONGEST), WithJsonSchema(_DURATION)]
 
 
-Seconds = Annotated[float, Ge(0), Le(_LONGEST), _Duration()]
-
-
-@dataclass(frozen=True, slots=True)
 class Database(_Part):
     """`[database]`: where to connect when no DSN is given."""
 
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class Audit(_Part):
     """`[audit]`: the options of `auditor audit`, under the same names."""
 
@@ -87,7 +62,7 @@ class Audit(_Part):
     tables: tuple[str, ...] = ()
     exclude_tables: tuple[str, ...] = ()
     pace: Literal["gentle", "normal", "fast"] = "normal"
-    jobs: Annotated[int, Ge(1), Le(64)] | None = None
+    jobs: Annotated[int, Field(ge=1, le=64)] | None = None
     statement_timeout: Seconds = 600.0
     lock_timeout: Seconds = 2.0
     samples: Literal["none", "keys", "full"] = "keys"
@@ -101,51 +76,56 @@ class Audit(_Part):
         return self.jobs or (1 if self.pace == "gentle" else 2)
 
 
-@dataclass(frozen=True, slots=True)
 class SoftDeletes(_Part):
     """`[soft_delete]`: which columns mark a deleted row, and how; `tables` overrides it per table, `{}` for none."""
 
-    columns: dict[str, str] = field(default_factory=dict)
-    tables: dict[str, dict[str, str]] = field(default_factory=dict)
+    columns: dict[str, str] = {}
+    tables: dict[str, dict[str, str]] = {}
     reuse_unwanted: tuple[str, ...] = ()  # tables whose deleted rows keep their keys on purpose
     history: tuple[str, ...] = ()  # tables whose rows speak of deleted rows on purpose
 
 
-@dataclass(frozen=True, slots=True)
 class Tenants(_Part):
     """`[tenant]`: which columns say to which customer a row belongs; `tables` overrides it per table, `""` for none."""
 
     columns: tuple[str, ...] = ()
-    tables: dict[str, str] = field(default_factory=dict)
+    tables: dict[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True)
 class Reference(_Part):
     """`[[reference]]`: a relation nobody declared: to one table, or to the one that `type_column` names.
 
     `self_is_root` says that a row of a hierarchy that points to itself is a root; a foreign key may declare it too.
     """
 
-    from_: str
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": ["to"]}, {"required": ["type_column"]}],
+            "dependentRequired": {"type_column": ["targets"], "targets": ["type_column"]},
+        }
+    )
+
+    from_: str = Field(alias="from")
     to: str | None = None
     where: str | None = None
     self_is_root: bool = False
     type_column: str | None = None
-    targets: dict[str, str] = field(default_factory=dict)
+    targets: dict[str, str] = {}
 
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
         if (self.to is None) == (self.type_column is None):
             raise ValueError("it needs either to, or type_column and targets")
         if (self.type_column is None) != (not self.targets):
             raise ValueError("type_column and targets belong together")
+        return self
 
 
-@dataclass(frozen=True, slots=True)
 class Companion(_Part):
     """`[[companion]]`: each row of `of` needs its row in `in`."""
 
     of: str
-    in_: str
+    in_: str = Field(alias="in")
     where: str | None = None
     exactly_one: bool = False
     grace: str | None = None
@@ -154,27 +134,24 @@ class Companion(_Part):
     trigger: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Unique(_Part):
     """`[[unique]]`: a business key."""
 
     table: str
-    columns: Annotated[tuple[str, ...], MinLen(1)]
+    columns: tuple[str, ...] = Field(min_length=1)
     where: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Ignore(_Part):
     """`[[ignore]]`: findings that are accepted, for a reason and perhaps until a day."""
 
     check: str
-    reason: Annotated[str, MinLen(1)]
     object: str = "*"
+    reason: str = Field(min_length=1)
     owner: str | None = None
     until: datetime.date | None = None
 
 
-@dataclass(frozen=True, slots=True)
 class Settings(_Part):
     """Everything an audit is told. Options of the command line win over the file."""
 
@@ -187,27 +164,10 @@ class Settings(_Part):
     unique: tuple[Unique, ...] = ()
     ignore: tuple[Ignore, ...] = ()
 
-    @classmethod
-    def model_validate(cls, data: object) -> Settings:
-        """What a parsed auditor.toml says. Raises pydantic's ValidationError."""
-        made: Settings = _adapter(cls).validate_python(data)
-        return made
-
-
-def _adapter(part: type[Any]) -> TypeAdapter[Any]:
-    # Imported where something is to be validated: a command without a file has nothing that takes it.
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(part)
-
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of auditor.toml, for editors and for checking it before it is used."""
-    made = _adapter(Settings).json_schema(by_alias=True)
-    made["$defs"]["Reference"].update(  # as Reference.__post_init__ asks
-        oneOf=[{"required": ["to"]}, {"required": ["type_column"]}],
-        dependentRequired={"type_column": ["targets"], "targets": ["type_column"]},
-    )
+    made = Settings.model_json_schema(by_alias=True)
     made.update({"title": FILE, "description": "The configuration of the PostgreSQL integrity auditor."})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
 
@@ -216,19 +176,21 @@ def _known(path: tuple[str | int, ...]) -> list[str]:
     """The keys that may stand where an unknown one was found."""
     model: Any = Settings
     for part in path:
-        kind = get_type_hints(model).get(str(part))
-        model = next((c for c in (kind, *get_args(kind)) if is_dataclass(c)), model)
-    return [entry.name.removesuffix("_") for entry in fields(model)]
+        if isinstance(part, str):
+            kind = model.model_fields[part].annotation
+            kinds = (kind, *getattr(kind, "__args__", ()))
+            model = next((c for c in kinds if isinstance(c, type) and issubclass(c, BaseModel)), model)
+    return [info.alias or name for name, info in model.model_fields.items()]
 
 
 def _said(error: ValidationError, file: str) -> str:
     first = error.errors()[0]
     place = "".join(f"[{p + 1}]" if isinstance(p, int) else f".{p}" for p in first["loc"]).lstrip(".")
-    if first["type"] == "unexpected_keyword_argument":
+    if first["type"] == "extra_forbidden":
         known = _known(first["loc"][:-1])
         hint = nearest(str(first["loc"][-1]), known) or f"; known are {', '.join(known)}"
         return f"{file}: unknown key {place!r}{hint}"
-    if first["type"] == "dataclass_type":
+    if first["type"] == "model_type":
         return f"{file}: {place}: Input should be a table"
     if first["type"] == "missing":
         return f"{file}: {place!r} is missing"
@@ -255,19 +217,12 @@ def load(path: Path | None, overrides: dict[str, Any]) -> Settings:
 
 def merged(data: dict[str, Any], overrides: dict[str, Any], source: str = FILE) -> Settings:
     """The settings of a parsed file, named `source` in errors, with `overrides` in `[audit]`. Raises ConfigError."""
-    settings = _valid(Settings, data, source) if data else Settings()
-    if all(isinstance(value, Depth | bool | tuple) for value in overrides.values()):  # nothing left to validate
-        changed = replace(settings.audit, **overrides)
-    else:
-        changed = _valid(Audit, {**asdict(settings.audit), **overrides}, "options")
-    return replace(settings, audit=changed)
-
-
-def _valid(part: type[_Kind], data: dict[str, Any], source: str) -> _Kind:
-    from pydantic import ValidationError
-
     try:
-        made: _Kind = _adapter(part).validate_python(data)
+        settings = Settings.model_validate(data)
     except ValidationError as error:
         raise ConfigError(_said(error, source)) from None
-    return made
+    try:
+        changed = Audit.model_validate({**settings.audit.model_dump(), **overrides})
+    except ValidationError as error:
+        raise ConfigError(_said(error, "options")) from None
+    return settings.model_copy(update={"audit": changed})

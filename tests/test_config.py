@@ -7,7 +7,6 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -223,7 +222,7 @@ def test_every_key_has_a_place_in_the_schema_and_nothing_else_has() -> None:
     assert set(parts) == {"", *(name for name in made["$defs"] if "properties" in made["$defs"][name])}
     for name, model in parts.items():
         described = made["$defs"][name] if name else made
-        assert set(described["properties"]) == {field.name.rstrip("_") for field in fields(model)}
+        assert set(described["properties"]) == {info.alias or key for key, info in model.model_fields.items()}
         assert described["additionalProperties"] is False
 
 
@@ -265,8 +264,8 @@ def test_options_win_over_the_file_and_leave_the_rest_alone(tmp_path: Path) -> N
         "lock_timeout": "1s",
     }
     changed = load(path, given)
-    assert changed.audit == replace(
-        plain.audit, depth=Depth.FULL, select=("companions",), statement_timeout=90.0, lock_timeout=1.0
+    assert changed.audit == plain.audit.model_copy(
+        update={"depth": Depth.FULL, "select": ("companions",), "statement_timeout": 90.0, "lock_timeout": 1.0}
     )
     assert changed.ignore == plain.ignore
     with pytest.raises(ConfigError, match=r"^options: jobs: Input should be less than or equal to 64$"):
