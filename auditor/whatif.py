@@ -16,7 +16,7 @@ import psycopg
 
 from auditor import ddl
 from auditor.arbiter import columns_of
-from auditor.audit import Audit, Auditor, dangers, open_catalog
+from auditor.audit import Audit, Auditor, dangers, fingerprint, open_catalog
 from auditor.catalog.infer import complete, known_column, named_table
 from auditor.catalog.model import Catalog, Column, Constraint, ForeignKey, Index, Reference, Table
 from auditor.catalog.read import compared_as
@@ -29,7 +29,7 @@ from auditor.probe import Answer, Duplicates, Key, Matching, Unmatched
 from auditor.registry import Check
 from auditor.remedies import cleaned, orphan_fixes
 from auditor.statements import Scanner, Token, written
-from auditor.text import ident, idents, listed, literal, one_line, plural, qualified
+from auditor.text import ident, idents, literal, one_line, plural, qualified
 
 if TYPE_CHECKING:
     from auditor.plan import Plan
@@ -75,6 +75,7 @@ class Trial(Auditor):
             )
             return replace(result, notes=(*note, *result.notes))
         finding = self._tried.holds(read)
+        finding = finding.but(fingerprint=fingerprint(finding))
         summary = replace(result.summary, **{finding.severity.value: 1})
         return replace(result, findings=(finding,), summary=summary)
 
@@ -211,7 +212,8 @@ class _Tried:
             self._fails("42P07", f"there is already a relation {qualified(self.table.schema, name)}")
             return True
         if self.definition.kind != "index" and self._fetch(constraint):
-            self._fails("42710", f"{self.table.sql} already has a constraint {ident(name)}")
+            # Of USING INDEX no more than the catalog's own unique index looks (seen on 13 to 18).
+            self._fails("23505" if self.definition.using else "42710", f"{self.table.sql} already has a constraint {ident(name)}")
             return True
         return False
 
@@ -232,7 +234,7 @@ class _Tried:
 
     def _refused(self) -> Finding:
         (state, why), *others = self.obstacles
-        more = [f"{reason[:1].upper()}{reason[1:]} ({other})." for other, reason in others]
+        more = [f"It would fail with {other} too: {reason}." for other, reason in others]
         message = " ".join(("The server refuses the statement, whatever the rows are.", *more))
         return Finding(Severity.ERROR, self.subject, f"It would fail ({state}): {why}", message)
 
@@ -244,11 +246,8 @@ class _Tried:
             yield from self._using(made.using)
             return
         if self._taken(relation=True) and made.says("if not exists"):
-            self.obstacles = []
-            self.nothing = (
-                f"there is a relation {ident(made.name or '')} already, and IF NOT EXISTS takes it for this one"
-            )
-            return
+            self.obstacles.pop()
+            self.nothing = f"there is a relation {ident(made.name or '')} already, and IF NOT EXISTS takes it for this one"
         if made.kind == "primary":
             self._second_key()
         if made.method != "btree":
@@ -269,7 +268,7 @@ class _Tried:
             self._of_partitions(names)
         self.keys = tuple(sql for sql, _ in found)
         self.subject = replace(self.subject, columns=tuple(k.column or k.expression for _, k in found))
-        if self.unjudged:
+        if self.unjudged or "42704" in dict(self.obstacles):
             return
         if made.says("only") and table.kind == "p":
             if made.kind != "index":
@@ -297,7 +296,7 @@ class _Tried:
     def _key(self, term: Term) -> tuple[str, Key]:
         """One key as CREATE INDEX has it, and as a question."""
         name, table = term.name, self.table
-        if name is not None:
+        if name is not None and (name in table.by_name or not _keyword(term.tokens[0])):
             column = self._column(name)
             text, key = ident(name), Key(ident(name), name)
             if column.type_oid not in self.catalog.types:
@@ -442,9 +441,17 @@ class _Tried:
         if self.where and not nulls:
             ended = end_others(self.catalog, table, keys, self.where, columns=columns_of(keys))
             if ended is not None:
-                # The index it builds is the last statement, and its removal the first of the way back.
-                sql, back = (*ended.sql[:-1], *enacting.sql), (*enacting.rollback, *ended.rollback[1:])
-                fixes.insert(0, replace(ended, sql=sql, rollback=back))
+                # The index it builds is the last statement, its removal the first of the way back.
+                caveats = [caveat for caveat in ended.caveats if "an invalid index" not in caveat]
+                fixes.insert(
+                    0,
+                    replace(
+                        ended,
+                        sql=(*ended.sql[:-1], *enacting.sql),
+                        rollback=(*enacting.rollback, *ended.rollback[1:]),
+                        caveats=(*caveats, *enacting.caveats),
+                    ),
+                )
         return (fixes[0].recommend(), *(replace(fix, recommended=False) for fix in fixes[1:]))
 
     # --- NOT NULL -----------------------------------------------------------------------------------------------------
@@ -453,19 +460,41 @@ class _Tried:
         made, table = self.definition, self.table
         column = self._column(made.columns[0])
         self.subject = table.object("column", columns=(column.name,))
+        if made.says("no inherit") and table.kind == "p":
+            self._fails("0A000", f"{table.sql} is partitioned: its NOT NULLs cannot be NO INHERIT")
+        if column.not_null and self._other_null(column):
+            return
         if column.not_null and column.not_null_validated:
             self.nothing = f"{table.sql}.{ident(column.name)} is NOT NULL already"
             return
-        if column.not_null and not made.says("set"):
-            self._fails("55000", f"{table.sql}.{ident(column.name)} has a NOT NULL already, which is NOT VALID")
         if column.type_oid not in self.catalog.types:
             self.unjudged.append(("unsupported", f"{ident(column.name)} is of a composite type"))
             return
         self._taken(relation=False)
-        if made.says("only") and self._unlike(column.name) and (table.kind == "p" or self.major >= 18):
+        lone = table.children and not made.says("no inherit") if self.major >= 18 else self._unlike(column.name)
+        if made.says("only") and lone and (table.kind == "p" or not made.says("set")):
             self._fails("42P16", f"{table.sql} has children: NOT NULL has to be added to them too, without ONLY")
         self._skipped()
         yield from self._nulls([column.name])
+
+    def _other_null(self, column: Column) -> bool:
+        """Whether a NOT NULL that the column has already is in the way: from 18 on it has a name and clauses of its own."""
+        made = self.definition
+        if self.major < 18:
+            return False
+        rows = self._fetch(
+            f"SELECT conname, connoinherit, convalidated FROM pg_catalog.pg_constraint WHERE contype = 'n'"
+            f" AND conrelid = {self.table.oid} AND conkey[1] = {column.number}"
+        )
+        for name, alone, valid in rows:
+            said = f"the NOT NULL {ident(str(name))} of {ident(column.name)} is there already"
+            if not made.says("set") and made.name not in (None, name):
+                self._fails("55000", said)
+            elif (alone == "t") != made.says("no inherit"):
+                self._fails("55000", f"{said}, with NO INHERIT" if alone == "t" else f"{said}, without NO INHERIT")
+            elif valid != "t" and not (made.says("set") or made.says("not valid")):
+                self._fails("55000", f"{said}, and NOT VALID")
+        return bool(self.obstacles)
 
     def _unlike(self, name: str) -> bool:
         """Whether some child may hold NULL in the column."""
@@ -473,24 +502,22 @@ class _Tried:
         return any(not child.by_name[name].not_null for child in children if name in child.by_name)
 
     def _nulls(self, names: list[str]) -> Iterator[tuple[str, Result]]:
-        where = " OR ".join(f"{ident(name)} IS NULL" for name in names)
         only = self.definition.says("only") or self.definition.says("no inherit")
-        probe = Matching(self.table, where, tuple(names), only=self._alone(only))
-        subject = self.table.object("column", columns=tuple(names))
-        yield "whatif/not-null", Ask(subject, probe, partial(self._found_null, names=names, subject=subject))
+        for name in names:
+            probe = Matching(self.table, f"{ident(name)} IS NULL", (name,), only=self._alone(only))
+            subject = self.table.object("column", columns=(name,))
+            yield "whatif/not-null", Ask(subject, probe, partial(self._found_null, name=name, subject=subject))
 
     def _alone(self, only: bool) -> bool:
         return only or not self.table.children
 
-    def _found_null(self, answer: Answer, names: list[str], subject: Object) -> Finding | None:
+    def _found_null(self, answer: Answer, name: str, subject: Object) -> Finding | None:
         if not answer.count:
             return None
-        table, said = self.table, listed([ident(name) for name in names], "or")
-        rows = plural(answer.count, "row")
-        message = f"{table.sql} is read for NULLs before {said} becomes NOT NULL."
-        fixes = self._cleaned(answer, tuple(names), "a value")
-        verb = "holds" if answer.count == 1 else "hold"
-        return self._finding(answer, "23502", f"{rows} of {table.sql} {verb} NULL in {said}", message, subject, fixes)
+        said = f"{plural(answer.count, 'row')} of {self.table.sql} {'holds' if answer.count == 1 else 'hold'} NULL"
+        message = f"The rows are read for NULLs before {ident(name)} becomes NOT NULL."
+        fixes = self._cleaned(answer, (name,), "a value")
+        return self._finding(answer, "23502", f"{said} in {ident(name)}", message, subject, fixes)
 
     def _cleaned(self, answer: Answer, columns: tuple[str, ...], wanted: str) -> tuple[Fix, ...]:
         """The rows put right or deleted, then the constraint; nothing where rows lie in children, each its own table."""
@@ -996,7 +1023,7 @@ class _Tried:
         if not self.nothing:
             message += self._lock_said()
             enacting = self._enacting()
-            if enacting.safer:
+            if enacting.safer and not self.unread:
                 what = "Have the same without keeping others waiting"
                 fixes = (
                     Fix(what, enacting.sql, enacting.rollback, enacting.locks, enacting.caveats, recommended=True),
@@ -1046,16 +1073,18 @@ class _Tried:
                 )
             case "unique" | "primary" if plain and made.using is None:
                 return self._key_built()
-            case "foreign" if self.key is not None and not self.unread and ddl.may_be_not_valid(table):
+            case _ if made.says("not enforced"):
+                pass
+            case "foreign" if self.key is not None and ddl.may_be_not_valid(table):
                 added = ddl.add_foreign_key(table, self.key, self._parent())
                 return self._later(added, self.key.name, ddl.LOCK_ADD_KEY)
-            case "check" if plain and not self.unread:
+            case "check" if not made.says("only"):
                 name = made.name or ddl.short(table.name, *self.subject.columns[:1], "check")
                 rule = f"CHECK ({self.where}){' NO INHERIT' if made.says('no inherit') else ''}"
                 return self._later(
                     f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(name)} {rule} NOT VALID;", name, ddl.LOCK_ALTER
                 )
-            case "not null" if not made.says("only") and not self.unread:
+            case "not null" if not made.says("only"):
                 return self._not_null_later(made.columns, made.name)
         return _Enacting((made.text,), self._undo(), self._locks(), safer=False)
 
