@@ -6,13 +6,10 @@ by the probes of an audit, in the same read-only transactions. What else would m
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
-
-import psycopg
 
 from auditor import ddl
 from auditor.arbiter import columns_of
@@ -22,29 +19,20 @@ from auditor.catalog.model import Catalog, Column, Constraint, ForeignKey, Index
 from auditor.catalog.read import compared_as
 from auditor.check import Ask, Depth, Evidence, Finding, Fix, NotChecked, Object, Result, Severity
 from auditor.connection import Session
-from auditor.definition import SUPPORTED, Definition, Name, Term, bare
-from auditor.errors import CannotConnectError, UsageError, nearest
-from auditor.key_remedies import LOCK_ATTACH, LOCK_BUILD, attach, dedupe, end_others, free_name, shown
+from auditor.definition import Definition, Name, Term, bare
+from auditor.enactment import Meant
+from auditor.errors import UsageError, nearest
+from auditor.expression import Evaluator, keyword
+from auditor.key_remedies import dedupe, end_others, shown
 from auditor.probe import Answer, Duplicates, Key, Matching, Unmatched
 from auditor.registry import Check
 from auditor.remedies import cleaned, orphan_fixes
 from auditor.statements import Scanner, Token, written
-from auditor.text import ident, idents, literal, one_line, plural, qualified
+from auditor.text import ident, idents, literal, one_line_sql, plural, qualified
 
 if TYPE_CHECKING:
     from auditor.plan import Plan
 
-LOCK_KEY = "ACCESS EXCLUSIVE on the table while the index is built: nobody else reads or writes it"
-LOCK_READ = "ACCESS EXCLUSIVE on the table while all rows are read: nobody else reads or writes it"
-_ONE = "one_row"
-_WORD = re.compile(r"[a-z_][a-z0-9_]*")
-# Keywords that stand for a function whose answer depends on when or by whom it is asked.
-_STABLE = frozenset(
-    (
-        *("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "current_catalog"),
-        *("current_role", "current_schema", "current_user", "session_user", "system_user", "user"),
-    )
-)
 _POLYMORPHIC = {2277, 3500, 3831, 4537, 2249}  # anyarray, anyenum, anyrange, anymultirange, record
 
 
@@ -103,20 +91,6 @@ def _of(results: list[tuple[str, Result]], name: str, _: Catalog) -> Iterator[Re
     return (result for other, result in results if other == name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Enacting:
-    """Statements that get what is declared with the least locking, how to take them back, and their locks.
-
-    `safer`: they are not what the reader wrote.
-    """
-
-    sql: tuple[str, ...]
-    rollback: tuple[str, ...]
-    locks: str
-    caveats: tuple[str, ...] = ()
-    safer: bool = True
-
-
 @dataclass
 class _Tried:
     """A definition in this database. `results` finds out what is in its way."""
@@ -130,14 +104,18 @@ class _Tried:
     unread: str = ""  # why it does not look at the rows
     where: str | None = None
     keys: tuple[str, ...] = ()  # of an index, as CREATE INDEX has them
+    values: tuple[str, ...] = ()  # the same without operator class and order: what two rows must not share
     key: ForeignKey | None = None
     subject: Object = field(init=False)
     table: Table = field(init=False)
     referenced: Table | None = None
-    constraint: Constraint | None = None
+    constraint: Constraint | None = None  # that VALIDATE names, as is the next
+    constraint_key: ForeignKey | None = None
+    evaluator: Evaluator = field(init=False)
 
     def __post_init__(self) -> None:
         self.table = self._named(self.definition.table)
+        self.evaluator = Evaluator(self.session, self.catalog, self.table, self.obstacles, self.unjudged)
         kind = "index" if self.definition.kind == "index" else "constraint"
         self.subject = self.table.object(
             kind, self.definition.name or "", columns_of(map(_text, self.definition.terms))
@@ -208,12 +186,15 @@ class _Tried:
         constraint = (
             f"SELECT 1 FROM pg_catalog.pg_constraint WHERE conrelid = {self.table.oid} AND conname = {literal(name)}"
         )
-        if relation and self._fetch(f"SELECT pg_catalog.to_regclass({literal(plain)})::pg_catalog.oid")[0][0]:
+        if relation and self.evaluator.fetch(f"SELECT pg_catalog.to_regclass({literal(plain)})::pg_catalog.oid")[0][0]:
             self._fails("42P07", f"there is already a relation {qualified(self.table.schema, name)}")
             return True
-        if self.definition.kind != "index" and self._fetch(constraint):
+        if self.definition.kind != "index" and self.evaluator.fetch(constraint):
             # Of USING INDEX no more than the catalog's own unique index looks (seen on 13 to 18).
-            self._fails("23505" if self.definition.using else "42710", f"{self.table.sql} already has a constraint {ident(name)}")
+            self._fails(
+                "23505" if self.definition.using else "42710",
+                f"{self.table.sql} already has a constraint {ident(name)}",
+            )
             return True
         return False
 
@@ -223,14 +204,6 @@ class _Tried:
 
     def _column(self, name: str, table: Table | None = None) -> Column:
         return known_column(table or self.table, name, "the statement")
-
-    def _fetch(self, text: str) -> list[tuple[str | None, ...]]:
-        """One query over the system catalogs."""
-        try:
-            with self.session.transaction() as fetch:
-                return fetch(text)
-        except psycopg.Error as error:
-            raise CannotConnectError(f"the catalog could not be read: SQLSTATE {error.sqlstate}") from None
 
     def _refused(self) -> Finding:
         (state, why), *others = self.obstacles
@@ -247,13 +220,15 @@ class _Tried:
             return
         if self._taken(relation=True) and made.says("if not exists"):
             self.obstacles.pop()
-            self.nothing = f"there is a relation {ident(made.name or '')} already, and IF NOT EXISTS takes it for this one"
+            self.nothing = (
+                f"there is a relation {ident(made.name or '')} already, and IF NOT EXISTS takes it for this one"
+            )
         if made.kind == "primary":
             self._second_key()
         if made.method != "btree":
             self._fails("0A000", f"an index by {ident(made.method)} cannot be unique")
         found = [self._key(term) for term in made.terms]
-        names = [key.column for _, key in found]
+        names = [key.column for *_, key in found]
         for name in dict.fromkeys((*(n for n in names if n is not None), *made.include)):
             if self._column(name).generated == "v":
                 self._fails("0A000", f"{ident(name)} is a virtual generated column, which no index can hold")
@@ -263,11 +238,11 @@ class _Tried:
         if len(names) + len(made.include) > 32:
             self._fails("54011", "an index has at most 32 columns")
         if made.condition:
-            self.where = self._expression(made.condition, "the condition", index=True, boolean=True)
+            self.where = self.evaluator.judged(made.condition, "the condition", index=True, boolean=True)
         if table.kind == "p":
             self._of_partitions(names)
-        self.keys = tuple(sql for sql, _ in found)
-        self.subject = replace(self.subject, columns=tuple(k.column or k.expression for _, k in found))
+        self.keys, self.values = tuple(text for text, *_ in found), tuple(value for _, value, _ in found)
+        self.subject = replace(self.subject, columns=tuple(k.column or k.expression for *_, k in found))
         if self.unjudged or "42704" in dict(self.obstacles):
             return
         if made.says("only") and table.kind == "p":
@@ -277,7 +252,7 @@ class _Tried:
             return
         if made.kind == "primary":
             yield from self._key_nulls([name for name in names if name is not None])
-        probe = Duplicates(table, tuple(key for _, key in found), self.where, made.says("nulls not distinct"))
+        probe = Duplicates(table, tuple(key for *_, key in found), self.where, made.says("nulls not distinct"))
         yield "whatif/unique", Ask(self.subject, probe, self._duplicates)
 
     def _second_key(self) -> None:
@@ -293,59 +268,39 @@ class _Tried:
         if holding:
             yield from self._nulls(holding)
 
-    def _key(self, term: Term) -> tuple[str, Key]:
-        """One key as CREATE INDEX has it, and as a question."""
+    def _key(self, term: Term) -> tuple[str, str, Key]:
+        """One key as CREATE INDEX has it, without operator class and order, and as a question."""
         name, table = term.name, self.table
-        if name is not None and (name in table.by_name or not _keyword(term.tokens[0])):
+        if name is not None and (name in table.by_name or not keyword(term.tokens[0])):
             column = self._column(name)
             text, key = ident(name), Key(ident(name), name)
             if column.type_oid not in self.catalog.types:
                 self.unjudged.append(("unsupported", f"{ident(name)} is of a composite type"))
         else:
-            expression = self._expression(term.tokens, "a key", index=True) or "NULL"
+            expression = self.evaluator.judged(term.tokens, "a key", index=True) or "NULL"
             said = expression if _is_call(term.tokens) else f"({expression})"
             text, key = said, Key(expression)
             if not any(token.names and token.value in table.by_name for token in term.tokens):
                 # A constant: GROUP BY would take it for the position of a column.
                 key = Key(f"CASE WHEN ({expression}) IS NOT NULL THEN true END")
         if term.collation is not None:
-            collation = self._collation(term.collation)
+            collation = self.evaluator.collation(term.collation)
             text += f" COLLATE {qualified(*collation)}"
             key = replace(key, collation=collation)
+        value = text
         if term.opclass is not None:
             text += f" {self._opclass(term.opclass)}"
-        if self._readable() and not self.unjudged:
-            collated = f" COLLATE {qualified(*key.collation)}" if key.collation else ""
-            ordered = f"EXPLAIN SELECT ({key.expression}){collated} FROM {table.sql} AS {_ONE} ORDER BY 1"
-            state, said = self._planning(ordered)
+        if self.evaluator.readable() and not self.unjudged:
+            state, said = self.evaluator.sorting(key.expression, key.collation)
             if state == "42883" and term.opclass is None:
                 self._fails("42704", f"the type of {key.expression} has no B-tree operator class")
             elif state:
                 raise UsageError(f"{text} is no key over {table.sql}: {said}")
-        return text + (f" {term.order}" if term.order else ""), key
-
-    def _collation(self, name: Name) -> tuple[str, str]:
-        said = self._only_of("collation", "pg_collation", "collname", "collnamespace", name)
-        return said[0], said[1]
-
-    def _only_of(self, what: str, catalog: str, column: str, namespace: str, name: Name) -> tuple[str, str]:
-        """An object of the server by name: pg_catalog's, or the only one."""
-        schema, plain = name
-        found = self._fetch(
-            f"SELECT DISTINCT n.nspname, n.nspname = 'pg_catalog' FROM pg_catalog.{catalog} AS o JOIN"
-            f" pg_catalog.pg_namespace AS n ON n.oid = o.{namespace} WHERE o.{column} = {literal(plain)}"
-            + (f" AND n.nspname = {literal(schema)}" if schema is not None else "")
-            + " ORDER BY 2 DESC, 1"
-        )
-        if not found:
-            raise UsageError(f"the statement: there is no {what} {ident(plain)}")
-        if len(found) > 1 and found[0][0] != "pg_catalog":
-            raise UsageError(f"the statement: there are several {what}s {ident(plain)}; name the schema")
-        return str(found[0][0]), plain
+        return text + (f" {term.order}" if term.order else ""), value, key
 
     def _opclass(self, name: Name) -> str:
         """An operator class, as far as it calls the same values equal as the type's own does."""
-        said = self._only_of("operator class", "pg_opclass", "opcname", "opcnamespace", name)
+        said = self.evaluator.only_of("operator class", "pg_opclass", "opcname", "opcnamespace", name)
         if said[0] != "pg_catalog" or said[1] == "record_image_ops":
             reason = f"{qualified(*said)} may call other values equal than the type's own operator class"
             self.unjudged.append(("unsupported", reason))
@@ -355,7 +310,7 @@ class _Tried:
         """What is asked of a key over partitions (documentation: Table Partitioning, Limitations)."""
         if self.definition.says("concurrently"):
             self._fails("0A000", f"{self.table.sql} is partitioned: its indexes cannot be built CONCURRENTLY")
-        numbers = self._fetch(
+        numbers = self.evaluator.fetch(
             f"SELECT pg_catalog.unnest(partattrs::pg_catalog.int2[]) FROM pg_catalog.pg_partitioned_table"
             f" WHERE partrelid = {self.table.oid}"
         )
@@ -398,7 +353,7 @@ class _Tried:
             (index.columns is None, "42809", "holds expressions"),
             (index.predicate is not None, "42809", "is partial"),
             (any(not key.default_opclass for key in index.keys), "42809", "has an operator class of its own"),
-            (self._fetch(order), "42809", "is not in the default order"),
+            (self.evaluator.fetch(order), "42809", "is not in the default order"),
         ):
             if wrong:
                 self._fails(state, f"the index {ident(name)} {why}")
@@ -410,7 +365,7 @@ class _Tried:
         if not answer.count:
             return None
         made, table = self.definition, self.table
-        names = shown([_bare_order(key) for key in self.keys])
+        names = shown(self.values)
         among = f" WHERE {self.where}" if self.where else ""
         message = f"A unique index takes one row of each value of {names} among the rows of {table.sql}{among}."
         if made.says("concurrently"):
@@ -426,8 +381,8 @@ class _Tried:
 
     def _dedupes(self) -> tuple[Fix, ...]:
         made, table = self.definition, self.table
-        nulls, keys = made.says("nulls not distinct"), [_bare_order(key) for key in self.keys]
-        enacting = self._enacting()
+        nulls, keys = made.says("nulls not distinct"), self.values
+        enacting = self._meant.enacting()
         cleared = dedupe(self.catalog, table, keys, self.where, nulls=nulls)
         fixes = [
             Fix(
@@ -482,7 +437,7 @@ class _Tried:
         made = self.definition
         if self.major < 18:
             return False
-        rows = self._fetch(
+        rows = self.evaluator.fetch(
             f"SELECT conname, connoinherit, convalidated FROM pg_catalog.pg_constraint WHERE contype = 'n'"
             f" AND conrelid = {self.table.oid} AND conkey[1] = {column.number}"
         )
@@ -523,11 +478,22 @@ class _Tried:
         """The rows put right or deleted, then the constraint; nothing where rows lie in children, each its own table."""
         if self.table.only and self.table.children:
             return ()
-        enacting = self._enacting()
+        enacting = self._meant.enacting()
         locks = f"{ddl.LOCK_ROWS}; {enacting.locks}"
-        return cleaned(
-            answer, self.table, columns, wanted, enacting.sql, enacting.rollback, (), locks, enacting.caveats
-        )
+        undo, redo = enacting.rollback, tuple[str, ...]()
+        if self.constraint is not None:  # it is there, NOT VALID, and refuses what a rollback would put back
+            inherit = " NO INHERIT" if self.constraint.no_inherit else ""
+            rule = (
+                f"CHECK ({self.constraint.expression})"
+                if self.constraint.type == "c"
+                else f"NOT NULL {idents(columns)}"
+            )
+            added = f"ADD CONSTRAINT {ident(self.constraint.name)} {one_line_sql(rule)}{inherit} NOT VALID;"
+            undo, redo = (
+                (ddl.drop_constraint(self.table, self.constraint.name),),
+                (f"ALTER TABLE {self.table.sql} {added}",),
+            )
+        return cleaned(answer, self.table, columns, wanted, enacting.sql, undo, redo, locks, enacting.caveats)
 
     # --- CHECK --------------------------------------------------------------------------------------------------------
 
@@ -538,22 +504,25 @@ class _Tried:
             self._fails("42P16", f"{table.sql} is partitioned: its constraints cannot be NO INHERIT")
         if made.says("only") and table.children and not made.says("no inherit"):
             self._fails("42P16", f"{table.sql} has children: a CHECK has to be added to them too, without ONLY")
-        self.where = self._expression(made.condition, "the condition", index=False, boolean=True)
+        said = zip(made.condition, made.condition[1:], strict=False)
+        if (
+            table.children
+            and not made.says("no inherit")
+            and any(one.names and one.value == table.name and other.marks(".") for one, other in said)
+        ):
+            # It is read again for each of them, where the name is that of no table (seen on 13 to 18).
+            self._fails("42P01", f"the CHECK says {ident(table.name)}., which the tables below {table.sql} do not know")
+        self.where = self.evaluator.judged(made.condition, "the condition", index=False, boolean=True)
         if self.where is None:
             return
-        self.subject = replace(self.subject, columns=self._mentioned(self.where))
+        self.subject = replace(self.subject, columns=self.evaluator.mentioned(self.where))
         self._skipped()
         yield self._breaking(self.where, made.says("no inherit"))
 
     def _breaking(self, condition: str, no_inherit: bool) -> tuple[str, Result]:
-        columns = self._mentioned(condition)
+        columns = self.evaluator.mentioned(condition)
         probe = Matching(self.table, f"({condition}) IS FALSE", columns, only=self._alone(no_inherit))
         return "whatif/check", Ask(self.subject, probe, partial(self._broken, condition=condition, columns=columns))
-
-    def _mentioned(self, text: str) -> tuple[str, ...]:
-        """The columns that an expression names."""
-        said = (token.value for token in Scanner(text).tokens if token.names)
-        return tuple(dict.fromkeys(name for name in said if name in self.table.by_name))
 
     def _broken(self, answer: Answer, condition: str, columns: tuple[str, ...]) -> Finding | None:
         if not answer.count:
@@ -683,7 +652,7 @@ class _Tried:
             f" a.amoplefttype = {left} AND a.amoprighttype = {own})"
             for left in ("c.opcintype", own)
         )
-        rows = self._fetch(
+        rows = self.evaluator.fetch(
             f"SELECT c.opcintype::pg_catalog.int8, n.nspname, o.oprname, o.oprleft::pg_catalog.int8,"
             f" o.oprright::pg_catalog.int8, a.amoprighttype = {own} AND {direct}, EXISTS (SELECT FROM pg_catalog.pg_cast AS t"
             f" WHERE t.castsource IN ({mine.base_oid}, {mine.type_oid}) AND t.casttarget = c.opcintype AND t.castcontext = 'i')"
@@ -722,8 +691,8 @@ class _Tried:
             return None
         rows, gone = plural(answer.count, "row"), plural(answer.groups, "row")
         relation = Reference(self.table, key.columns, parent, key.referenced_columns, configured=True)
-        enacting = self._enacting()
-        declared = None if self.constraint else (key.name, enacting.sql, enacting.locks)
+        enacting = self._meant.enacting()
+        declared = None if self.constraint_key else (key.name, enacting.sql, enacting.locks)
         fixes = orphan_fixes(answer, relation, self.constraint_key or key, declared)
         points = "points" if answer.count == 1 else "point"
         does = "does" if answer.groups == 1 else "do"
@@ -732,8 +701,6 @@ class _Tried:
             title = f"{rows} of {self.table.sql} {points} to no row of {parent.sql}, or {points} there in part"
         message = f"{idents(key.columns)} must find its row in {parent.sql} ({idents(key.referenced_columns)})."
         return self._finding(answer, "23503", title, message, self.subject, fixes)
-
-    constraint_key: ForeignKey | None = None
 
     # --- VALIDATE -----------------------------------------------------------------------------------------------------
 
@@ -775,7 +742,7 @@ class _Tried:
             if other.type == "n":
                 yield from self._nulls(list(other.columns))
                 return
-            condition = self._expression(
+            condition = self.evaluator.judged(
                 tuple(bare(Scanner(other.expression or "").tokens)), "the CHECK", index=False, boolean=True
             )
             if condition is not None:
@@ -784,203 +751,14 @@ class _Tried:
     def _unknown(self, name: str) -> Iterator[tuple[str, Result]]:
         """A constraint that the catalog does not hold: a NOT NULL that is valid (18), or none."""
         table = self.table
-        rows = self._fetch(f"SELECT conname FROM pg_catalog.pg_constraint WHERE conrelid = {table.oid} ORDER BY 1")
+        rows = self.evaluator.fetch(
+            f"SELECT conname FROM pg_catalog.pg_constraint WHERE conrelid = {table.oid} ORDER BY 1"
+        )
         known = [str(row[0]) for row in rows]
         if name not in known:
             raise UsageError(f"the statement: {table.sql} has no constraint {name}{nearest(name, known)}")
         self.nothing = f"the server calls {ident(name)} valid already: VALIDATE reads no row"
         yield from ()
-
-    # --- expressions --------------------------------------------------------------------------------------------------
-
-    def _readable(self) -> bool:
-        """Whether the server would plan a query over the table; else the question itself is listed as not checked."""
-        table = self.table
-        return table.readable and not table.row_security and not table.locked
-
-    def _expression(self, tokens: Sequence[Token], what: str, *, index: bool, boolean: bool = False) -> str | None:
-        """The expression written anew; None where it is not evaluated. Raises UsageError for what the server cannot plan."""
-        found, functions = self._rewritten(tokens, what)
-        if found is None:
-            return None
-        text = written(found)
-        fixed = self._functions(functions, index=index)
-        if fixed is None:
-            return None
-        if not self._readable():
-            return text
-        asked = f"WHERE ({text})" if boolean else ""
-        state, said = self._planning(
-            f"EXPLAIN SELECT {'1' if boolean else f'({text})'} FROM {self.table.sql} AS {_ONE} {asked}"
-        )
-        if state == "42703":
-            raise UsageError(f"the statement: {self.table.sql}: {said}{self._meant(tokens, said)}")
-        if state:
-            raise UsageError(f"{what} {text!r} is none over {self.table.sql}: {said}")
-        if index:
-            mutable = fixed or self._mutable(found, text)
-            if mutable:
-                self._fails("42P17", f"{text} is not immutable: its value may change while the row does not")
-            elif mutable is None:
-                self.unjudged.append(
-                    ("unsupported", f"whether {text} is immutable, as an index asks (42P17), is not known")
-                )
-        return text
-
-    def _meant(self, tokens: Sequence[Token], said: str) -> str:
-        for token in tokens:
-            if token.names and token.value not in self.table.by_name and f'"{token.value}"' in said:
-                return nearest(token.value, sorted(self.table.by_name))
-        return ""
-
-    def _planning(self, statement: str) -> tuple[str, str]:
-        """The SQLSTATE with which the server refuses a statement for what it says, and its words; empty when it does not."""
-        try:
-            with self.session.transaction() as fetch:
-                fetch(statement)
-        except psycopg.Error as error:
-            state = error.sqlstate or ""
-            if state[:2] in ("42", "22", "0A") and state != "42501":
-                return state, one_line(error.diag.message_primary or "it does not parse")
-            if not self.session.alive:
-                raise CannotConnectError("the connection was lost while the statement was checked") from None
-        return "", ""
-
-    def _foreign_code(self, what: str) -> tuple[None, set[str]]:
-        self.unjudged.append(("unsafe_code", f"{what}: only built-in functions and operators are evaluated"))
-        return None, set()
-
-    def _rewritten(self, tokens: Sequence[Token], what: str) -> tuple[list[Token] | None, set[str]]:
-        """The tokens as they are safe to be planned with an empty search_path, and the functions they call."""
-        table, found, functions = self.table, list[Token](), set[str]()
-        number = 0
-        while number < len(tokens):
-            token = tokens[number]
-            before = found[-1] if found else Token("mark", "(", 0, 0)
-            path = [token]
-            while number + 2 < len(tokens) and token.names and tokens[number + 1].marks("."):
-                path.append(tokens[number + 2])
-                number += 2
-            number += 1
-            after = tokens[number] if number < len(tokens) else Token("mark", ";", -1, -1)
-            names = [part.value for part in path]
-            place = replace(path[-1], start=token.start)
-            if token.says("select", "exists"):
-                self._fails("0A000", f"{what} holds a subquery")
-                self.unjudged.append(("unsupported", f"{what} holds a subquery"))
-                return None, set()
-            if token.kind == "parameter":
-                raise UsageError(f"{what} holds {token.value}, which has no value here; {SUPPORTED}")
-            if token.marks(".") or (token.says("operator") and after.marks("(")):
-                return self._foreign_code(f"{what} names an operator or a field")
-            if before.says("collate"):
-                collation = self._collation((names[-2] if len(names) > 1 else None, names[-1]))
-                found += _path(collation, place)
-                continue
-            if token.names and (before.marks("::") or before.says("as")) and not _keyword(path[-1]):
-                kind = self._type(names)
-                if kind is None:
-                    return self._foreign_code(f"{what} casts to {'.'.join(map(ident, names))}")
-                found += _path(kind, place)
-                continue
-            if after.marks("(") and token.names and (len(path) > 1 or not _keyword(token)):
-                if len(path) > 1 and names[0] != "pg_catalog":
-                    return self._foreign_code(f"{what} calls {'.'.join(map(ident, names))}()")
-                functions.add(names[-1])
-            elif len(path) > 1 and names[:-1] not in ([table.name], [table.schema, table.name]):
-                return self._foreign_code(f"{what} names {'.'.join(map(ident, names))}")
-            if token.names and not after.marks("(") and self._foreign_type(names[-1]) and not after.says("is"):
-                return self._foreign_code(f"{what} computes with {ident(names[-1])}, whose type is no built-in one")
-            found.append(place)
-        return found, functions
-
-    def _foreign_type(self, name: str) -> bool:
-        """Whether the operators of a column's type may be anyone's."""
-        column = self.table.by_name.get(name)
-        if column is None:
-            return False
-        kind = self.catalog.types.get(column.base_oid)
-        return column.base_oid >= 16384 and not (kind is not None and kind.kind == "e")
-
-    def _type(self, names: list[str]) -> tuple[str, str] | None:
-        """A type to cast to, as schema and name: a built-in one, or an enum; None for others."""
-        kinds = [
-            kind
-            for kind in self.catalog.types.values()
-            if kind.name == names[-1] and (len(names) < 2 or kind.schema == names[0])
-        ]
-        built_in = [kind for kind in kinds if kind.schema == "pg_catalog"]
-        if built_in or not kinds:  # the server knows what it is, or refuses it
-            return ("pg_catalog", names[-1]) if len(names) > 1 or built_in else ("", names[-1])
-        return (kinds[0].schema, kinds[0].name) if len(kinds) == 1 and kinds[0].kind == "e" else None
-
-    def _functions(self, names: set[str], *, index: bool) -> bool | None:
-        """Whether one of the functions is never immutable; None where one is not evaluated. Raises UsageError for none."""
-        if not names:
-            return False
-        listed_names = ", ".join(map(literal, sorted(names)))
-        rows = self._fetch(
-            "SELECT p.proname, p.pronamespace = 'pg_catalog'::pg_catalog.regnamespace, pg_catalog.bool_or(p.provolatile = 'v'),"
-            f" pg_catalog.bool_or(p.provolatile = 'i') FROM pg_catalog.pg_proc AS p WHERE p.proname IN ({listed_names})"
-            " GROUP BY 1, 2 ORDER BY 2 DESC"
-        )
-        built_in = {
-            str(name): (volatile == "t", immutable == "t") for name, own, volatile, immutable in rows if own == "t"
-        }
-        others = {str(name) for name, own, *_ in rows if own != "t"}
-        types = {kind.name for kind in self.catalog.types.values() if kind.schema == "pg_catalog"}
-        for name in sorted(names - set(built_in) - types):
-            if name not in others:
-                raise UsageError(f"the statement: there is no function {ident(name)}()")
-            self._foreign_code(f"it calls {ident(name)}(), which is the code of its owner")
-            return None
-        if index:
-            return any(not immutable for _, immutable in built_in.values())
-        if any(volatile for volatile, _ in built_in.values()):
-            self._foreign_code("it calls a volatile function")
-            return None
-        return False
-
-    def _mutable(self, tokens: Sequence[Token], text: str) -> bool | None:
-        """Whether the expression depends on more than the row; None where it cannot be told.
-
-        The planner computes what is immutable and constant, and leaves the rest: with a value in place of each column
-        nothing may be left.
-        """
-        words = {token.value for token in tokens if token.kind == "word"}
-        if words & _STABLE:
-            return True
-        samples = []
-        for name in self._mentioned(text):
-            column = self.table.by_name[name]
-            kind = self.catalog.types.get(column.base_oid)
-            sample = _sample(column, kind.name if kind else "")
-            if kind is not None and kind.kind == "e":
-                labels = f"SELECT enumlabel FROM pg_catalog.pg_enum WHERE enumtypid = {kind.oid} ORDER BY enumsortorder LIMIT 1"
-                sample = next((row[0] for row in self._fetch(labels)), None)
-            if sample is None or kind is None:
-                return None
-            collated = f" COLLATE {qualified(*column.collation)}" if column.collation else ""
-            samples.append(f"{literal(sample)}::{qualified(kind.schema, kind.name)}{collated} AS {ident(name)}")
-        source = f" FROM (SELECT {', '.join(samples)}) AS {_ONE}" if samples else ""
-        try:
-            with self.session.transaction() as fetch:
-                plan = fetch(f"EXPLAIN (VERBOSE, COSTS OFF) SELECT ({text}){source}")
-        except psycopg.Error:
-            return None
-        output = next((row[0] or "" for row in plan if (row[0] or "").strip().startswith("Output:")), "")
-        if not _CONSTANT.fullmatch(output.strip().removeprefix("Output:").strip()):
-            return True
-        # What is not reached with these values is not seen.
-        branches = words & {"coalesce", "case", "and", "or", "nullif"}
-        risky = any(token.value in ("||", "::") for token in tokens) or words & {
-            "cast",
-            "date_trunc",
-            "timezone",
-            "extract",
-        }
-        dated = any(self.table.by_name[name].category in "DT" for name in self._mentioned(text))
-        return None if branches and (risky or dated) else False
 
     # --- the answer ---------------------------------------------------------------------------------------------------
 
@@ -1022,7 +800,7 @@ class _Tried:
         fixes: tuple[Fix, ...] = ()
         if not self.nothing:
             message += self._lock_said()
-            enacting = self._enacting()
+            enacting = self._meant.enacting()
             if enacting.safer and not self.unread:
                 what = "Have the same without keeping others waiting"
                 fixes = (
@@ -1038,189 +816,33 @@ class _Tried:
             check="whatif/statement",
         )
 
+    @property
+    def _meant(self) -> Meant:
+        return Meant(
+            self.catalog,
+            self.definition,
+            self.table,
+            self.referenced,
+            self.subject.columns,
+            self.keys,
+            self.where,
+            self.key,
+            self.unread,
+        )
+
     def _lock_said(self) -> str:
-        return f" The statement takes {self._locks()}."
-
-    def _locks(self) -> str:
-        made = self.definition
-        match made.kind:
-            case "index":
-                return ddl.LOCK_CONCURRENTLY if made.says("concurrently") else LOCK_BUILD
-            case "unique" | "primary" if made.using is not None:
-                nulls = made.kind == "primary" and any(c.may_hold_null for c in self._key_columns())
-                return LOCK_READ if nulls else LOCK_ATTACH.partition(": ")[2]
-            case "unique" | "primary":
-                return LOCK_KEY
-            case "foreign":
-                return ddl.LOCK_ADD_KEY if self.unread else ddl.LOCK_ADD_WHOLE
-            case "validate":
-                return ddl.LOCK_VALIDATE
-            case _:
-                return ddl.LOCK_ALTER if self.unread else LOCK_READ
-
-    def _key_columns(self) -> list[Column]:
-        return [self.table.by_name[name] for name in self.subject.columns if name in self.table.by_name]
-
-    def _enacting(self) -> _Enacting:
-        """The statements that get what is declared; where the reader's own would keep others waiting, safer ones."""
-        made, table = self.definition, self.table
-        plain = table.kind != "p" and not made.says("only")
-        match made.kind:
-            case "index" if plain and not made.says("concurrently"):
-                name = made.name or free_name(self.catalog, table, table.name, *self._suffix("idx"))
-                return _Enacting(
-                    (self._built(name),), (ddl.drop_index(table, name),), ddl.LOCK_CONCURRENTLY, _left(table, name)
-                )
-            case "unique" | "primary" if plain and made.using is None:
-                return self._key_built()
-            case _ if made.says("not enforced"):
-                pass
-            case "foreign" if self.key is not None and ddl.may_be_not_valid(table):
-                added = ddl.add_foreign_key(table, self.key, self._parent())
-                return self._later(added, self.key.name, ddl.LOCK_ADD_KEY)
-            case "check" if not made.says("only"):
-                name = made.name or ddl.short(table.name, *self.subject.columns[:1], "check")
-                rule = f"CHECK ({self.where}){' NO INHERIT' if made.says('no inherit') else ''}"
-                return self._later(
-                    f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(name)} {rule} NOT VALID;", name, ddl.LOCK_ALTER
-                )
-            case "not null" if not made.says("only"):
-                return self._not_null_later(made.columns, made.name)
-        return _Enacting((made.text,), self._undo(), self._locks(), safer=False)
-
-    def _parent(self) -> Table:
-        assert self.referenced is not None
-        return self.referenced
-
-    def _later(self, added: str, name: str, locks: str) -> _Enacting:
-        validate = ddl.validate(self.table, name)
-        undo = ddl.drop_constraint(self.table, name)
-        return _Enacting((added, validate), (undo,), f"ADD: {locks}; VALIDATE: {ddl.LOCK_VALIDATE}")
-
-    def _suffix(self, end: str) -> tuple[str, ...]:
-        return (*(name for name in self.subject.columns if name in self.table.by_name), end)
-
-    def _built(self, name: str) -> str:
-        made = self.definition
-        extra = f" INCLUDE ({idents(made.include)})" if made.include else ""
-        extra += " NULLS NOT DISTINCT" if made.says("nulls not distinct") else ""
-        return ddl.unique_index(self.table, name, self.keys, self.where, nulls=extra)
-
-    def _key_built(self) -> _Enacting:
-        made, table = self.definition, self.table
-        end = ("pkey",) if made.kind == "primary" else self._suffix("key")
-        name = made.name or free_name(self.catalog, table, table.name, *end)
-        suffix = (
-            f" DEFERRABLE INITIALLY {'DEFERRED' if made.says('deferred') else 'IMMEDIATE'}"
-            if made.says("deferrable")
-            else ""
-        )
-        attached = attach(table, name, suffix)
-        before: tuple[str, ...] = ()
-        back: tuple[str, ...] = ()
-        if made.kind == "primary":
-            attached = attached.replace(" UNIQUE USING INDEX ", " PRIMARY KEY USING INDEX ")
-            nullable = tuple(column.name for column in self._key_columns() if not column.not_null)
-            for column in nullable:
-                step = self._not_null_later((column,), None)
-                before, back = (*before, *step.sql), (*step.rollback, *back)
-        return _Enacting(
-            (*before, self._built(name), attached),
-            (ddl.drop_constraint(table, name), *back),
-            f"{ddl.LOCK_CONCURRENTLY}; {LOCK_ATTACH}",
-            _left(table, name),
-        )
-
-    def _not_null_later(self, columns: tuple[str, ...], name: str | None) -> _Enacting:
-        """NOT NULL without reading the rows under a lock: a constraint that is validated proves it (ALTER TABLE, Notes)."""
-        (column,) = columns
-        table = self.table
-        drop_null = f"ALTER TABLE {table.sql} ALTER COLUMN {ident(column)} DROP NOT NULL;"
-        if self.major >= 18:
-            constraint = name or ddl.short(table.name, column, "not_null")
-            added = f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(constraint)} NOT NULL {ident(column)} NOT VALID;"
-            return replace(self._later(added, constraint, ddl.LOCK_ALTER), rollback=(drop_null,))
-        check = ddl.short(table.name, column, "present")
-        added = f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(check)} CHECK ({ident(column)} IS NOT NULL) NOT VALID;"
-        later = self._later(added, check, ddl.LOCK_ALTER)
-        set_null = f"ALTER TABLE {table.sql} ALTER COLUMN {ident(column)} SET NOT NULL;"
-        return replace(
-            later,
-            sql=(*later.sql, set_null, ddl.drop_constraint(table, check)),
-            rollback=(drop_null,),
-            locks=f"{later.locks}; SET NOT NULL: {ddl.LOCK_ALTER}",
-        )
-
-    def _undo(self) -> tuple[str, ...]:
-        made, table = self.definition, self.table
-        if made.kind == "validate" or made.name is None:
-            return ()
-        return ((ddl.drop_index if made.kind == "index" else ddl.drop_constraint)(table, made.name),)
+        return f" The statement takes {self._meant.locks()}."
 
 
 _EQUAL: tuple[tuple[str, str], tuple[str | None, str | None]] = (("pg_catalog", "="), (None, None))
-# What the planner prints for a value.
-_CONSTANT = re.compile(r"""\(?(-?[0-9][0-9.eE+-]*|'(?:[^']|'')*'|true|false|NULL)\)?(::["\w .\[\](),]*)?""")
 
 
 def _text(term: Term) -> str:
     return written(term.tokens)
 
 
-def _keyword(token: Token) -> bool:
-    """Whether it is a word that the grammar knows: before a parenthesis it calls nobody's function but the server's own."""
-    return token.kind == "word" and bool(_WORD.fullmatch(token.value)) and ident(token.value) != token.value
-
-
-def _path(name: tuple[str, str], at: Token) -> list[Token]:
-    """A name with its schema as tokens that stand where `at` stands."""
-    schema, plain = name
-    last = Token("name" if at.kind == "name" or schema not in ("", "pg_catalog") else at.kind, plain, at.start, at.end)
-    if schema in ("", "pg_catalog"):
-        return [last]
-    return [
-        Token("name", schema, at.start, at.start),
-        Token("mark", ".", at.start, at.start),
-        replace(last, start=at.start),
-    ]
-
-
 def _is_call(tokens: Sequence[Token]) -> bool:
     """Whether it is one function call, which CREATE INDEX takes without parentheses."""
     if len(tokens) < 3 or not tokens[0].names or not tokens[1].marks("(") or not tokens[-1].marks(")"):
         return False
-    return not _keyword(tokens[0]) and len(bare(tokens[1:])) == len(tokens) - 3
-
-
-def _bare_order(key: str) -> str:
-    """A key without ASC, DESC and NULLS FIRST or LAST."""
-    return re.sub(r"( (?:ASC|DESC))?( NULLS (?:FIRST|LAST))?$", "", key)
-
-
-def _left(table: Table, name: str) -> tuple[str, ...]:
-    return (f"Should CREATE INDEX CONCURRENTLY fail, it leaves an invalid index behind: {ddl.drop_index(table, name)}",)
-
-
-def _sample(column: Column, kind: str) -> str | None:
-    """Some value of a type, as a literal."""
-    by_name = {
-        "uuid": "00000000-0000-0000-0000-000000000000",
-        "jsonb": "{}",
-        "json": "{}",
-        "bytea": "",
-        "time": "00:00",
-    }
-    by_name |= {"timetz": "00:00+00"}
-    by_category = {
-        "N": "1",
-        "S": "a",
-        "B": "true",
-        "D": "2000-01-01",
-        "T": "1 day",
-        "A": "{}",
-        "I": "127.0.0.1",
-        "V": "1",
-    }
-    if column.category == "R":
-        return "{}" if kind.endswith("multirange") else "empty"
-    return by_name.get(kind, by_category.get(column.category))
+    return not keyword(tokens[0]) and len(bare(tokens[1:])) == len(tokens) - 3

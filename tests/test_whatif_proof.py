@@ -256,9 +256,7 @@ def cases(draw: st.DrawFn, world: World, version: int) -> Case:
         values = [EXPRESSIONS_BY[name] for name in names]
         missing = [sum(row[position] is None for row in everything) for position in sorted({p for p in positions if p})]
         late = some(" DEFERRABLE", " INITIALLY DEFERRED", " NOT VALID", of=6)
-        statement = (
-            f"{alter}ADD {named()}{word}{nulls} ({', '.join(names)}){some(' INCLUDE (c)')}{late}"
-        )
+        statement = f"{alter}ADD {named()}{word}{nulls} ({', '.join(names)}){some(' INCLUDE (c)')}{late}"
         found = [repeated(values, own, nulls=bool(nulls)), *(missing if kind == "primary" else [])]
         return Case(statement, tuple(found))
     if kind == "foreign":
