@@ -319,14 +319,14 @@ REFERENCES = (
 
 def orphans(world: World, columns: tuple[str, ...], *, full: bool) -> int:
     """Rows that a foreign key to the table `parent` refuses: all its columns say the same number."""
-    there = {
+    there: dict[str, set[Any]] = {
         "a": set(world.parents),
         "b": {chr(120 + n) for n in world.parents},
         "d": {float(n) for n in world.parents},
     }
     found = 0
     for row in world.rows:
-        values = [number(row[4]) if name == "d" else row["vabcde".index(name)] for name in columns]
+        values: list[Any] = [number(row[4]) if name == "d" else row["vabcde".index(name)] for name in columns]
         if None in values:
             found += full and any(value is not None for value in values)
             continue
@@ -399,7 +399,7 @@ def test_random_definitions(database: Make, version: int, record_property: Calla
                 assert state in ("", "XX000") or state in said, f"{state}: {said}\n{told}"
                 outcomes[state or "holds"] += 1
                 if state[:2] in ("23", "") and not re.search(
-                    "IF NOT EXISTS|USING INDEX|already|do nothing", said + statement
+                    "IF NOT EXISTS|USING INDEX|already|do nothing|enforces nothing", said + statement
                 ):
                     counts = [f.evidence.violations for f in result.findings if f.evidence and f.evidence.violations]
                     assert sorted(counts) == sorted(n for n in case.breaking if n), f"{said}\n{told}"
