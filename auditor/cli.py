@@ -122,7 +122,12 @@ Pace = Annotated[
         " server's own parallel workers.  [default: normal]",
     ),
 ]
-Jobs = Annotated[int | None, typer.Option(help="Connections that read at the same time.  [default: 2, gentle: 1]")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="Connections that read at the same time; one more watches that nobody waits for them.  [default: 2, gentle: 1]"
+    ),
+]
 StatementTimeout = Annotated[
     str | None,
     typer.Option(metavar="DURATION", help="Longest time one query may take: 90s, 5min.  [default: 10min]"),
@@ -213,6 +218,8 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
             rest = state.seconds * (state.cost_total - state.cost_done) / state.cost_done
             left = f", about {max(rest, 1):.0f} s yet"
         reading = f", reading {', '.join(state.reading)}" if state.reading else ""
+        if state.waiting:
+            reading += f", giving way to others on {', '.join(state.waiting)}"
         text = f"{state.done} of {state.total} questions asked, {state.seconds:.0f} s{left}{one_line(reading)}"
         sys.stderr.write("\r\x1b[K" + text[:79] + ("\r\x1b[K" if state.done == state.total else ""))
         sys.stderr.flush()
