@@ -263,7 +263,8 @@ def audit(
             "-f",
             "--format",
             metavar="FORMAT[:FILE]",
-            help="terminal, html, markdown or json; may be repeated.  [default: terminal]",
+            help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
+            "  [default: terminal]",
         ),
     ] = None,
     fail_on: Annotated[
