@@ -142,6 +142,14 @@ SqlFiles = Annotated[
     list[Path] | None,
     typer.Option("--sql", metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
 ]
+TrustOwner = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-owner",
+        metavar="ROLE",
+        help="Let functions of this role run under a superuser's login, as planning its tables does; may be repeated.",
+    ),
+]
 AllowRole = Annotated[
     bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
 ]
@@ -286,6 +294,7 @@ def audit(
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.")
     ] = False,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
     color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
@@ -308,6 +317,7 @@ def audit(
         schemas=schema,
         exclude_schemas=exclude_schema,
         tables=table,
+        trust_owner=trust_owner,
         exclude_tables=exclude_table,
         pace=pace,
         jobs=jobs,
@@ -384,6 +394,7 @@ def plan(
     pace: Pace = None,
     lock_timeout: LockTimeout = None,
     sql: SqlFiles = None,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
 ) -> None:
     """Dry run: what an audit would read, how, about how much, and what it could not read. No row of a table is read."""
@@ -400,6 +411,7 @@ def plan(
         schemas=schema,
         exclude_schemas=exclude_schema,
         tables=table,
+        trust_owner=trust_owner,
         exclude_tables=exclude_table,
         pace=pace,
         lock_timeout=lock_timeout,
@@ -471,6 +483,7 @@ def init(
     statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
     samples: SampleValues = None,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
 ) -> None:
     """Write an auditor.toml with what nobody declared: references, companions, soft deletes, as the rows bear them out.
@@ -490,6 +503,7 @@ def init(
         schemas=schema,
         exclude_schemas=exclude_schema,
         tables=table,
+        trust_owner=trust_owner,
         exclude_tables=exclude_table,
         pace=pace,
         jobs=jobs,
