@@ -463,6 +463,48 @@ def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> No
 
 
 @app.command()
+def doctor(
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    grants: Annotated[
+        bool, typer.Option("--grants", help="Print the SQL that makes a role with what an audit needs.")
+    ] = False,
+    role: Annotated[str, typer.Option(metavar="ROLE", help="With --grants: the name of that role.")] = "auditor",
+    config: Config = None,
+    pace: Pace = None,
+    jobs: Jobs = None,
+    lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """What an audit would meet: the connection, privileges, the server's settings, a standby, a pooler, unsafe tables.
+
+    Exit codes: 0 an audit would leave nothing out; 4 it would, and what; 3 could not connect.
+    """
+    import shutil
+
+    from auditor.doctor import examine
+    from auditor.doctor import grants as grant_statements
+    from auditor.report.layout import line, wrap
+
+    settings = _settings(config, pace=pace, jobs=jobs, lock_timeout=lock_timeout, trust_owner=trust_owner)
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    if grants:
+        print(grant_statements(settings, target, role), end="")
+        return
+    found = examine(settings, target)
+    width = min(shutil.get_terminal_size().columns, 100)
+    for advice in found:
+        print("\n".join(wrap(line(advice.text), width, f"{advice.level:<8} ", " " * 9)))
+        if advice.remedy:
+            print(f"{' ' * 9}{line(advice.remedy)}")
+    raise typer.Exit(4 if any(advice.level == "problem" for advice in found) else 0)
+
+
+@app.command()
 def init(
     dsn: Dsn = "",
     host: Host = None,
