@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -196,6 +198,7 @@ class Auditor:
     report: Callable[[Any], None] = lambda _: None
     known: frozenset[str] = frozenset()  # fingerprints of a baseline
     interrupted: bool = False  # after `run`: it was stopped before its end
+    _started: float = field(default_factory=time.monotonic)
     _ways: Counter[str] = field(default_factory=Counter)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
@@ -243,11 +246,13 @@ class Auditor:
         from auditor.run import Failure, Runner
 
         options = self.settings.audit
-        runner = Runner(self.target, options.connections, Samples(options.samples, options.deny), catalog, self.report)
+        samples = Samples(options.samples, options.deny)
+        deadline = self._started + (options.time_budget or math.inf)
+        runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)
-        self.interrupted = self.interrupted or runner.stopped
+        self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")
         self._ways.update(runner.ways)
         for task, result in zip(made.tasks, results, strict=True):
             if isinstance(result, Failure):
@@ -281,7 +286,7 @@ class Auditor:
 
             next_ = plan(catalog, further, options.depth)
             if runner.stopped:
-                next_.give_up("cancelled", "the audit was interrupted")
+                next_.give_up(runner.left.reason, runner.left.detail)
             examined += self._execute(next_, catalog)
             made.add(next_)
         return examined

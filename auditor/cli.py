@@ -135,6 +135,14 @@ StatementTimeout = Annotated[
 LockTimeout = Annotated[
     str | None, typer.Option("--lock-timeout", metavar="DURATION", help="Longest wait for a lock.  [default: 2s]")
 ]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option(
+        "--time-budget",
+        metavar="DURATION",
+        help="Longest time the audit may take; what is not asked by then is not checked.  [default: none]",
+    ),
+]
 SampleValues = Annotated[
     str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
 ]
@@ -289,6 +297,7 @@ def audit(
     jobs: Jobs = None,
     statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
+    time_budget: TimeBudget = None,
     samples: SampleValues = None,
     sql: SqlFiles = None,
     allow_incomplete: Annotated[
@@ -323,6 +332,7 @@ def audit(
         jobs=jobs,
         statement_timeout=statement_timeout,
         lock_timeout=lock_timeout,
+        time_budget=time_budget,
         samples=samples,
         fail_on=fail_on,
         allow_incomplete=allow_incomplete,
