@@ -91,7 +91,8 @@ class Evaluator:
     def readable(self) -> bool:
         """Whether the server would plan a query over the table; else the question itself is listed as not checked."""
         table = self.table
-        return table.readable and not table.row_security and not table.locked
+        free = table.readable and not table.row_security and not table.locked
+        return free and self.catalog.code_run_for(table) is None
 
     def judged(self, tokens: Sequence[Token], what: str, *, index: bool, boolean: bool = False) -> str | None:
         """The expression written anew; None where it is not evaluated. Raises UsageError for what the server cannot plan."""
