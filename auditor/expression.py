@@ -8,14 +8,14 @@ pg_catalog may be meant, and nothing else.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import psycopg
 
 from auditor.catalog.model import Catalog, Column, Table
 from auditor.connection import Session
-from auditor.definition import SUPPORTED, Name
+from auditor.definition import SUPPORTED, Name, bare
 from auditor.errors import CannotConnectError, UsageError, nearest
 from auditor.statements import Scanner, Token, written
 from auditor.text import ident, literal, one_line, qualified
@@ -36,13 +36,14 @@ _CONSTANT = re.compile(r"""\(?(-?[0-9][0-9.eE+-]*|'(?:[^']|'')*'|true|false|NULL
 @dataclass(frozen=True, slots=True)
 class Evaluator:
     """Judges expressions over one table. What it finds in the way goes to `obstacles`, as SQLSTATE and why; what it does not
-    evaluate to `unjudged`, as a reason of the contract and why."""
+    evaluate to `unjudged`, as a reason of the contract and why; what it evaluates, and the server may yet refuse, to `doubts`."""
 
     session: Session
     catalog: Catalog
     table: Table
     obstacles: list[tuple[str, str]]
     unjudged: list[tuple[str, str]]
+    doubts: list[str]
 
     def _fails(self, state: str, why: str) -> None:
         self.obstacles.append((state, why))
@@ -67,6 +68,12 @@ class Evaluator:
         """
         collated = f" COLLATE {qualified(*collation)}" if collation else ""
         return self.planning(f"EXPLAIN SELECT ({expression}){collated} FROM {self.table.sql} AS {_ONE} ORDER BY 1")
+
+    def kind(self, expression: str) -> str | None:
+        """The kind of an expression's type, as pg_type.typtype has it. No row is read for it."""
+        value = f"(SELECT ({expression}) FROM {self.table.sql} AS {_ONE} LIMIT 0)"
+        found = self.fetch(f"SELECT typtype FROM pg_catalog.pg_type WHERE oid = pg_catalog.pg_typeof({value})")
+        return found[0][0] if found else None
 
     def collation(self, name: Name) -> tuple[str, str]:
         """A collation, as schema and name. Raises UsageError when there is none."""
@@ -111,13 +118,11 @@ class Evaluator:
         if state:
             raise UsageError(f"{what} {text!r} is none over {self.table.sql}: {said}")
         if index:
-            mutable = fixed or self._mutable(found, text)
-            if mutable:
+            parts = [True] if fixed else [self._mutable(part) for part in _parts(found)]
+            if True in parts:
                 self._fails("42P17", f"{text} is not immutable: its value may change while the row does not")
-            elif mutable is None:
-                self.unjudged.append(
-                    ("unsupported", f"whether {text} is immutable, as an index asks (42P17), is not known")
-                )
+            elif None in parts:
+                self.doubts.append(f"whether {text} is immutable, as an index asks (42P17), is not known")
         return text
 
     def _meant(self, tokens: Sequence[Token], said: str) -> str:
@@ -234,8 +239,8 @@ class Evaluator:
             return None
         return False
 
-    def _mutable(self, tokens: Sequence[Token], text: str) -> bool | None:
-        """Whether the expression depends on more than the row; None where it cannot be told.
+    def _mutable(self, tokens: Sequence[Token]) -> bool | None:
+        """Whether a part of an expression depends on more than the row; None where it cannot be told.
 
         The planner computes what is immutable and constant, and leaves the rest: with a value in place of each column
         nothing may be left.
@@ -243,6 +248,8 @@ class Evaluator:
         words = {token.value for token in tokens if token.kind == "word"}
         if words & _STABLE:
             return True
+        # It takes the same types, and leaves none of its arguments out.
+        text = written([replace(token, value="greatest") if token.says("coalesce") else token for token in tokens])
         samples = []
         for name in self.mentioned(text):
             column = self.table.by_name[name]
@@ -265,15 +272,35 @@ class Evaluator:
         if not _CONSTANT.fullmatch(output.strip().removeprefix("Output:").strip()):
             return True
         # What is not reached with these values is not seen.
-        branches = words & {"coalesce", "case", "and", "or", "nullif"}
-        risky = any(token.value in ("||", "::") for token in tokens) or words & {
-            "cast",
-            "date_trunc",
-            "timezone",
-            "extract",
-        }
-        dated = any(self.table.by_name[name].category in "DT" for name in self.mentioned(text))
-        return None if branches and (risky or dated) else False
+        return None if words & {"case", "and", "or"} - ({"and"} if "between" in words else set()) else False
+
+
+def _parts(tokens: Sequence[Token]) -> Iterator[Sequence[Token]]:
+    """The parts of an expression between AND, OR, NOT and the words of a CASE, each of which the server may skip."""
+    tokens = bare(tokens)
+    while tokens and tokens[0].says("not"):
+        tokens = bare(tokens[1:])
+    inner = len(tokens) > 3 and tokens[0].says("case") and tokens[1].says("when") and tokens[-1].says("end")
+    depth = between = start = 0
+    found = []
+    for number, token in enumerate(tokens):
+        depth += token.marks("(", "[") + token.says("case") - token.marks(")", "]") - token.says("end")
+        between += not depth and token.says("between")
+        if depth == 1 and inner and token.says("when", "then", "else"):
+            found.append(tokens[start:number])
+            start = number + 1
+        elif not depth and token.says("and", "or"):
+            if token.says("and") and between:
+                between -= 1
+                continue
+            found.append(tokens[start:number])
+            start = number + 1
+    if not found:
+        yield tokens
+        return
+    found.append(tokens[start:-1] if inner else tokens[start:])
+    for part in found[1:] if inner else found:
+        yield from _parts(part)
 
 
 def keyword(token: Token) -> bool:

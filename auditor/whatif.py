@@ -100,6 +100,7 @@ class _Tried:
     definition: Definition
     obstacles: list[tuple[str, str]] = field(default_factory=list)  # SQLSTATE, and why
     unjudged: list[tuple[str, str]] = field(default_factory=list)  # reason of the contract, and why
+    doubts: list[str] = field(default_factory=list)  # why the server may yet refuse it
     nothing: str = ""  # why the statement would do nothing
     unread: str = ""  # why it does not look at the rows
     where: str | None = None
@@ -115,7 +116,7 @@ class _Tried:
 
     def __post_init__(self) -> None:
         self.table = self._named(self.definition.table)
-        self.evaluator = Evaluator(self.session, self.catalog, self.table, self.obstacles, self.unjudged)
+        self.evaluator = Evaluator(self.session, self.catalog, self.table, self.obstacles, self.unjudged, self.doubts)
         kind = "index" if self.definition.kind == "index" else "constraint"
         self.subject = self.table.object(
             kind, self.definition.name or "", columns_of(map(_text, self.definition.terms))
@@ -135,7 +136,7 @@ class _Tried:
         asks = list(self._asks())
         if self.obstacles:
             yield "whatif/statement", self._refused()
-        for reason, why in self.unjudged:
+        for reason, why in (*self.unjudged, *(("unsupported", why) for why in self.doubts)):
             yield "whatif/statement", NotChecked(self.subject, reason, why)
         if not self.nothing:
             yield from asks
@@ -294,6 +295,13 @@ class _Tried:
             state, said = self.evaluator.sorting(key.expression, key.collation)
             if state == "42883" and term.opclass is None:
                 self._fails("42704", f"the type of {key.expression} has no B-tree operator class")
+            elif not state and key.column is None and (kind := self.evaluator.kind(key.expression)) in ("p", "c"):
+                if kind == "p":
+                    self._fails(
+                        "42P16", f"{key.expression} is a row without a type of its own, which no index can hold"
+                    )
+                else:
+                    self.unjudged.append(("unsupported", f"{key.expression} is of a composite type"))
             elif state:
                 raise UsageError(f"{text} is no key over {table.sql}: {said}")
         return text + (f" {term.order}" if term.order else ""), value, key

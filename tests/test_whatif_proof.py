@@ -54,6 +54,11 @@ def lower(text: str | None) -> str | None:
     return None if text is None else text.lower()
 
 
+def cased(row: Row) -> Value:
+    small = row[1] is not None and not 2 <= row[1] <= 3
+    return lower(row[2]) if row[3] is None and small else None if row[1] is None else str(row[1])
+
+
 EXPRESSIONS = (
     Expression("v", lambda r: r[0]),
     Expression("a", lambda r: r[1]),
@@ -81,6 +86,11 @@ EXPRESSIONS = (
     Expression("(c AT TIME ZONE 'UTC')", lambda r: r[3]),
     Expression("(e = 'ok'::kinds.mood)", lambda r: None if r[5] is None else r[5] == "ok"),
     Expression("(CASE WHEN a > 1 THEN 'many' END)", lambda r: "many" if r[1] is not None and r[1] > 1 else None),
+    Expression("(CASE WHEN c IS NULL AND NOT a BETWEEN 2 AND 3 THEN lower(b) ELSE a::text END)", cased),
+    Expression("coalesce(b, d::text)", lambda r: r[4] if r[2] is None else r[2]),
+    Expression("(coalesce(c, now()))", lambda r: None, "42P17"),
+    Expression("(CASE WHEN a > 1 THEN c::date END)", lambda r: None, "42P17"),
+    Expression("(ROW(a, b))", lambda r: None, "42P16"),
     Expression("(b || a)", lambda r: None, "42P17"),
     Expression("date_trunc('day', c)", lambda r: None, "42P17"),
     Expression("(c::date)", lambda r: None, "42P17"),
@@ -102,6 +112,11 @@ def both(*truths: Truth) -> Truth:
     return False if False in truths else None if None in truths else True
 
 
+def deleted(row: Row) -> Truth:
+    between = compare(row[1], lambda a: 1 <= a <= 3)
+    return both(row[3] is None, compare(row[5], lambda e: e == "ok"), between)
+
+
 CONDITIONS = (
     Expression("c IS NULL", lambda r: r[3] is None),
     Expression("a > 1", lambda r: compare(r[1], lambda a: a > 1)),
@@ -114,7 +129,10 @@ CONDITIONS = (
     Expression("lower(b) = b", lambda r: compare(r[2], lambda b: b == b.lower())),
     Expression("d = 1.00", lambda r: compare(number(r[4]), lambda d: d == 1)),
     Expression("NOT (a BETWEEN 0 AND 1)", lambda r: compare(r[1], lambda a: not 0 <= a <= 1)),
+    Expression("c IS NULL AND e = 'ok'::kinds.mood AND a BETWEEN 1 AND 3", deleted),
+    Expression("NOT (c IS NOT NULL OR a = 1)", lambda r: both(r[3] is None, compare(r[1], lambda a: a != 1))),
     Expression("true", lambda r: True),
+    Expression("a = 1 OR c < now()", lambda r: either(compare(r[1], lambda a: a == 1), compare(r[3], bool)), "42P17"),
     Expression("c < now()", lambda r: compare(r[3], lambda c: True), "42P17"),
     Expression("c::date > current_date", lambda r: compare(r[3], lambda c: False), "42P17"),
 )
