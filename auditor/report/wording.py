@@ -110,6 +110,11 @@ def advice(finding: Finding) -> str:
     return one_line(f"{finding.title}. {finding.message}{f' Fix: {fix.title}.' if fix else ''}")
 
 
+def fails(finding: Finding, fail_on: str) -> bool:
+    """Whether the finding alone makes the audit fail: it is new, and at or above this severity (or `never`)."""
+    return finding.status == "new" and fail_on != "never" and finding.severity.rank <= Severity(fail_on).rank
+
+
 def name(subject: Object) -> str:
     """An object as SQL names it: `app.orders`, `app.orders.user_id`, `orders_user on app.orders`; on one line."""
     base = qualified(subject.schema, subject.table) if subject.schema and subject.table else ""
