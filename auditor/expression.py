@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import psycopg
 
-from auditor.catalog.model import Catalog, Column, Table
+from auditor.catalog.model import Catalog, Column, Table, Type
 from auditor.connection import Session
 from auditor.definition import SUPPORTED, Name, bare
 from auditor.errors import CannotConnectError, UsageError, nearest
@@ -198,7 +198,14 @@ class Evaluator:
         if column is None:
             return False
         kind = self.catalog.types.get(column.base_oid)
-        return column.base_oid >= 16384 and not (kind is not None and kind.kind == "e")
+        return column.base_oid >= 16384 and not (kind is not None and self._is_enum(kind))
+
+    def _is_enum(self, kind: Type) -> bool:
+        """Whether the type is an enum that no cast of its owner turns into something else, or something else into it."""
+        return kind.kind == "e" and not self.fetch(
+            "SELECT 1 FROM pg_catalog.pg_cast WHERE castfunc >= 16384"
+            f" AND (castsource = {kind.oid} OR casttarget = {kind.oid})"
+        )
 
     def _type(self, names: list[str]) -> tuple[str, str] | None:
         """A type to cast to, as schema and name: a built-in one, or an enum; None for others."""
@@ -210,7 +217,7 @@ class Evaluator:
         built_in = [kind for kind in kinds if kind.schema == "pg_catalog"]
         if built_in or not kinds:  # the server knows what it is, or refuses it
             return ("pg_catalog", names[-1]) if len(names) > 1 or built_in else ("", names[-1])
-        return (kinds[0].schema, kinds[0].name) if len(kinds) == 1 and kinds[0].kind == "e" else None
+        return (kinds[0].schema, kinds[0].name) if len(kinds) == 1 and self._is_enum(kinds[0]) else None
 
     def _functions(self, names: set[str], *, index: bool) -> bool | None:
         """Whether one of the functions is never immutable; None where one is not evaluated. Raises UsageError for none."""

@@ -138,7 +138,7 @@ class _Tried:
             yield "whatif/statement", self._refused()
         for reason, why in (*self.unjudged, *(("unsupported", why) for why in self.doubts)):
             yield "whatif/statement", NotChecked(self.subject, reason, why)
-        if not self.nothing:
+        if not self.nothing and not (self.unread and self.obstacles):
             yield from asks
 
     def _asks(self) -> Iterator[tuple[str, Result]]:
@@ -662,8 +662,9 @@ class _Tried:
         )
         rows = self.evaluator.fetch(
             f"SELECT c.opcintype::pg_catalog.int8, n.nspname, o.oprname, o.oprleft::pg_catalog.int8,"
-            f" o.oprright::pg_catalog.int8, a.amoprighttype = {own} AND {direct}, EXISTS (SELECT FROM pg_catalog.pg_cast AS t"
-            f" WHERE t.castsource IN ({mine.base_oid}, {mine.type_oid}) AND t.casttarget = c.opcintype AND t.castcontext = 'i')"
+            f" o.oprright::pg_catalog.int8, a.amoprighttype = {own} AND {direct}, (SELECT pg_catalog.max(t.castfunc::pg_catalog.int8)"
+            f" FROM pg_catalog.pg_cast AS t WHERE t.castsource IN ({mine.base_oid}, {mine.type_oid})"
+            " AND t.casttarget = c.opcintype AND t.castcontext = 'i')"
             f" FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_opclass AS c ON c.oid = i.indclass[{position}]"
             f" JOIN pg_catalog.pg_amop AS a ON a.amopfamily = c.opcfamily AND a.amopstrategy = 3"
             f" AND a.amoplefttype = c.opcintype AND a.amoprighttype IN ({own}, c.opcintype)"
@@ -673,7 +674,10 @@ class _Tried:
         for input_type, schema, operator, left, right, exact, implicit in rows:
             taken = int(input_type or 0)
             same = mine.base_oid == taken or (taken in _POLYMORPHIC and mine.base_oid == theirs.base_oid)
-            if exact == "t" or implicit == "t" or same:
+            if not same and exact != "t" and int(implicit or 0) >= 16384:
+                self.unjudged.append(("unsafe_code", f"comparing {ident(name)} would run a cast of its type's owner"))
+                return None
+            if exact == "t" or implicit is not None or same:
                 types = self.catalog.types
                 casts = compared_as(theirs, int(left or 0), types), compared_as(mine, int(right or 0), types)
                 if self.major >= 18 and not self._collated(mine, theirs):

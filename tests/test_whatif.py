@@ -281,6 +281,44 @@ def test_foreign_code_is_not_run(database: Make, statement: str, words: str) -> 
     assert words in left.detail
 
 
+CASTS = """
+CREATE FUNCTION app.out(app.mood) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RAISE EXCEPTION ''called''; END';
+CREATE CAST (app.mood AS text) WITH FUNCTION app.out AS IMPLICIT;
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE UNIQUE INDEX ON app.users (lower(mood))",
+        "ALTER TABLE app.users ADD CHECK ((email || mood) <> '')",
+        "ALTER TABLE app.users ADD CHECK (id::text::app.mood = 'ok')",
+        "ALTER TABLE app.users ADD FOREIGN KEY (mood) REFERENCES app.orgs (name)",
+    ],
+)
+def test_casts_of_an_owner_are_not_run(database: Make, statement: str) -> None:
+    result = whatif(database(SHOP, CASTS), statement)
+    assert [entry.reason for entry in result.coverage] == ["unsafe_code"]
+    assert code(result) == 4
+
+
+def test_what_planning_would_run_is_not_planned(database: Make) -> None:
+    """Under a superuser's login, that is: the owner of the table is nobody special."""
+    calm = "CREATE FUNCTION app.spy(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END'"
+    dsn = database(SHOP, calm)
+    owner = login(dsn, "ALTER FUNCTION app.spy OWNER TO {role}", "GRANT ALL ON SCHEMA app TO {role}")
+    name = str(psycopg.conninfo.conninfo_to_dict(owner)["user"])
+    run(
+        dsn,
+        (
+            f"ALTER TABLE app.users OWNER TO {name}",
+            "CREATE INDEX ON app.users (id) WHERE app.spy('x') IS NULL AND false",
+        ),
+    )
+    result = whatif(dsn, "ALTER TABLE app.users ADD CHECK (id > 0)")
+    assert [entry.reason for entry in result.coverage] == ["unsafe_code"]
+
+
 def test_a_subquery_is_refused(database: Make) -> None:
     result = whatif(database(SHOP), "ALTER TABLE app.users ADD CHECK (id IN (SELECT id FROM app.orgs))")
     assert titles(result) == ["It would fail (0A000): the condition holds a subquery"]
