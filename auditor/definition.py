@@ -259,8 +259,8 @@ class _Parser:
             parser.name("a column")
             while parser.mark("."):
                 parser.name("a function")
-            if parser.token.marks("("):
-                parser.close()
+            if parser.token.marks("(") or parser.place > 1:
+                parser.within("arguments")
         element = bare(tokens[: parser.place])
         collation = parser.qualified("the collation") if parser.take("collate") else None
         opclass = None

@@ -271,7 +271,7 @@ class _Tried:
 
     def _key(self, term: Term) -> tuple[str, str, Key]:
         """One key as CREATE INDEX has it, without operator class and order, and as a question."""
-        name, table = term.name, self.table
+        name, table = term.name or self._told_in_full(term), self.table
         if name is not None and (name in table.by_name or not keyword(term.tokens[0])):
             column = self._column(name)
             text, key = ident(name), Key(ident(name), name)
@@ -305,6 +305,12 @@ class _Tried:
             elif state:
                 raise UsageError(f"{text} is no key over {table.sql}: {said}")
         return text + (f" {term.order}" if term.order else ""), value, key
+
+    def _told_in_full(self, term: Term) -> str | None:
+        """The column that `table.column` means."""
+        *path, name = [token.value for token in term.tokens if token.names] or [""]
+        dotted = all(token.names or token.marks(".") for token in term.tokens)
+        return name if dotted and path in ([self.table.name], [self.table.schema, self.table.name]) else None
 
     def _opclass(self, name: Name) -> str:
         """An operator class, as far as it calls the same values equal as the type's own does."""
