@@ -246,13 +246,12 @@ class _Tried:
         self.subject = replace(self.subject, columns=tuple(k.column or k.expression for *_, k in found))
         if self.unjudged or "42704" in dict(self.obstacles):
             return
+        nulls = self._key_nulls([n for n in names if n is not None]) if made.kind == "primary" else iter(())
         if made.says("only") and table.kind == "p":
-            if made.kind != "index":
-                self._fails("0A000", "a key of a partitioned table cannot be declared with ONLY")
-            self.unread = "ON ONLY makes an invalid index on the partitioned table alone, which enforces nothing"
+            list(nulls)  # for what they find in the catalog
+            self.unread = "ONLY makes an invalid index on the partitioned table alone, which enforces nothing"
             return
-        if made.kind == "primary":
-            yield from self._key_nulls([name for name in names if name is not None])
+        yield from nulls
         probe = Duplicates(table, tuple(key for *_, key in found), self.where, made.says("nulls not distinct"))
         yield "whatif/unique", Ask(self.subject, probe, self._duplicates)
 
@@ -262,6 +261,10 @@ class _Tried:
 
     def _key_nulls(self, names: list[str]) -> Iterator[tuple[str, Result]]:
         """A primary key asks for NOT NULL of its columns, in inheritance children too."""
+        for name in dict.fromkeys(names):
+            if self.definition.says("only") and self._unlike(name) and (self.table.kind == "p" or self.major >= 18):
+                state = "XX000" if self.major >= 18 and self.definition.using is None else "42P16"
+                self._fails(state, f"{ident(name)} is not NOT NULL in the tables below {self.table.sql}")
         holding = [name for name in names if self._column(name).may_hold_null]
         for name in holding:
             if self._column(name).not_null:

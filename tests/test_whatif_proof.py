@@ -246,7 +246,7 @@ def cases(draw: st.DrawFn, world: World, version: int) -> Case:
         name = draw(st.sampled_from(("", "", "", "fresh", "fresh", "fresh", "old_check", "single")))
         return f"CONSTRAINT {name} " if name else ""
 
-    only = some("ONLY ", of=9)
+    only = some("ONLY ", of=5)
     alter = f"ALTER TABLE {only}{{schema}}.child "
     if kind == "index":
         refused = draw(st.sampled_from((False, False, False, True)))
@@ -420,7 +420,7 @@ def test_random_definitions(database: Make, version: int, record_property: Calla
                 assert result.exit_code("error", allow_incomplete=False) == (1 if state else 0), (
                     f"{state}: {said} {left}\n{told}"
                 )
-                assert state in ("", "XX000") or state in said, f"{state}: {said}\n{told}"
+                assert not state or state in said, f"{state}: {said}\n{told}"
                 outcomes[state or "holds"] += 1
                 if state[:2] in ("23", "") and not re.search(
                     "IF NOT EXISTS|USING INDEX|already|do nothing|enforces nothing", said + statement
