@@ -36,6 +36,7 @@ A_CHECK_MAY_IMPORT = (
     "auditor.text",
     "auditor.ddl",
     "auditor.*remedies",
+    "auditor.refusals",
     "auditor.arbiter",
 )
 READS_THE_DATABASE = (
