@@ -84,13 +84,15 @@ def missing(
     key: ForeignKey,
     parent: Table,
     values: Mapping[str, Default],
-    found: Callable[[Answer], Finding | Ask | None],
+    found: Ask | Callable[[Answer], Finding],
 ) -> Ask:
     """Asks whether these values of some of the key's columns are in no row of the parent, which has rows; `found` says what
-    that means. Nothing is found where they are not constant."""
+    that means, or is the next question. Nothing is found where they are not constant."""
 
     def rows(answer: Answer) -> Finding | Ask | None:
-        return found(answer) if answer.examined and not answer.count else None
+        if answer.count or not answer.examined:
+            return None
+        return found if isinstance(found, Ask) else found(answer)
 
     def constant(answer: Answer) -> Ask | None:
         if any(said != "true" for said, _ in answer.values):
@@ -121,7 +123,7 @@ def change(table: Table, defaults: Iterable[Default], to: str) -> Fix:
     return Fix(
         f"Change the default of {listed([name for name, _ in columns])}",
         tuple(
-            f"{alter} ALTER COLUMN {name} SET DEFAULT {ddl.fill_in(f'{to}: {default.column.type}')};"
+            f"{alter} ALTER COLUMN {name} SET DEFAULT {ddl.fill_in(f'{default.column.name}: {to}, {default.column.type}')};"
             for name, default in columns
         ),
         tuple(

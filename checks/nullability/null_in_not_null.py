@@ -116,11 +116,16 @@ def ways_out(answer: Answer, table: Table, column: Column, refusals: list[Refusa
         return (), (f"Nothing brings the NULLs back: {name} refuses them. The rows as they were stay in the copy.",)
 
     if not column.generated:
-        value = ddl.fill_in(f"a value, or an expression over the row: {column.type}")
+        value = ddl.fill_in(f"{column.name}: a value, or an expression over the row, {column.type}")
         back, lost = taken_back((ddl.restore_values(table, (column.name,), copy),) if table.row_key else ())
         if not table.row_key:
             back, lost = (), (f"{table.sql} has no key: which row held NULL cannot be told afterwards.",)
         unset = "Forgotten, a REPLACE is a syntax error and changes nothing; what the right value is, only you know."
+        if column.not_null:
+            lost = (
+                *lost,
+                "A row that holds NULL in another such column too takes no UPDATE that does not fill both in.",
+            )
         sql = (keep, f"UPDATE {ddl.target(table)} SET {name} = {value} WHERE {where};", *validate)
         made.append(Fix(f"Fill {name} in, keeping a copy of the rows", sql, back, locks, (unset, *lost)))
     back, lost = taken_back((ddl.restore_rows(table, copy),))

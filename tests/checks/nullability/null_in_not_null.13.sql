@@ -2,7 +2,7 @@
 -- NOT NULL that is called valid, over NULLs: the catalog is changed by hand.
 CREATE TABLE broken (id int PRIMARY KEY, a int, b text, c int NOT NULL); -- finds: 2 rows of public.broken hold NULL in a, which the server calls impossible: it is NOT NULL
 -- finds: 1 row of public.broken holds NULL in b, which the server calls impossible: it is NOT NULL
-INSERT INTO broken VALUES (1, NULL, 'x', 1), (2, NULL, NULL, 1), (3, 3, '', 1);
+INSERT INTO broken VALUES (1, NULL, 'x', 1), (2, NULL, 'y', 1), (3, 3, NULL, 1), (4, 4, '', 1);
 CREATE TABLE keyless (id int, n int); -- finds: 1 row of public.keyless holds NULL in id, which the server calls impossible: it is NOT NULL
 INSERT INTO keyless VALUES (NULL, 1), (1, NULL);
 CREATE TABLE keyed (id int PRIMARY KEY, n int); -- finds: 1 row of public.keyed holds NULL in id, which the server calls impossible: it is NOT NULL
