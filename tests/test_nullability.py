@@ -53,14 +53,16 @@ def test_fixes_mend_and_roll_back(path: Path, database: Make, version: int) -> N
         pytest.skip("for later servers")
     case = Case(path)
     template = psycopg.conninfo.conninfo_to_dict(database(case.text))["dbname"]
-    found = case.audit(database(TEMPLATE=str(template))).findings
+    dsn = database(TEMPLATE=str(template))
+    found = case.audit(dsn).findings
     assert found
     for finding in found:
         assert [fix.recommended for fix in finding.fixes] == [True] + [False] * (len(finding.fixes) - 1)
         for fix in finding.fixes:
             assert fix.sql
             assert fix.locks
-            dsn = database(TEMPLATE=str(template))
+            if finding.check == NULLS:  # whose fixes leave a copy of the rows
+                dsn = database(TEMPLATE=str(template))
             values = filled_in(finding)
             run(dsn, fix.sql, values)
             assert about(case.audit(dsn), finding) == [], (finding.title, fix.title)
@@ -70,6 +72,8 @@ def test_fixes_mend_and_roll_back(path: Path, database: Make, version: int) -> N
             if fix.rollback:
                 run(dsn, fix.rollback, values)
                 assert about(case.audit(dsn), finding), (finding.title, fix.title)
+    if found[0].check != NULLS:
+        assert {f.fingerprint for f in case.audit(dsn).findings} == {f.fingerprint for f in found}
 
 
 def sqlstate(dsn: str, statement: str) -> str:
