@@ -27,7 +27,7 @@ class Refusal:
 
 def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> Iterator[Refusal]:
     """All that refuses NULL in the column, where all `columns` are set together."""
-    column, kind = table.by_name[name], catalog.types[table.by_name[name].type_oid]
+    column, kind = table.by_name[name], catalog.types.get(table.by_name[name].type_oid)  # none: a composite type
     alter = f"ALTER TABLE {table.sql}"
     if name in table.primary_key:
         yield Refusal("part of the primary key", "23502")
@@ -37,7 +37,7 @@ def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> It
         if unread:  # SET NOT NULL would read the rows, which may hold NULL already
             forbid = f"{alter} ADD CONSTRAINT {ident(unread[0])} NOT NULL {ident(name)} NOT VALID;"
         yield Refusal("NOT NULL", "23502", (f"{alter} ALTER COLUMN {ident(name)} DROP NOT NULL;",), (forbid,))
-    if kind.demanding:
+    if kind is not None and kind.demanding:
         over = [f"ALTER DOMAIN {qualified(d.schema, d.name)}" for d in map(catalog.types.__getitem__, kind.demanding)]
         yield Refusal(
             f"of the domain {qualified(kind.schema, kind.name)}, which is NOT NULL",
@@ -46,7 +46,7 @@ def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> It
             tuple(f"{domain} SET NOT NULL;" for domain in over),
             of_domain=True,
         )
-    if any(demands(c.expression, "VALUE") for c in kind.checks):
+    if kind is not None and any(demands(c.expression, "VALUE") for c in kind.checks):
         yield Refusal(f"of the domain {column.type}, whose CHECK forbids NULL", "23514")
     for constraint in table.constraints:
         if constraint.type == "c" and constraint.enforced and demands(constraint.expression, name):

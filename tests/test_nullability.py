@@ -28,7 +28,9 @@ SET_DEFAULT, DEADLOCK, NULLS, DEFAULTS = (f"nullability/{name.replace('_', '-')}
 def filled_in(finding: Finding) -> dict[str, str]:
     """What the human who reads the report fills in, by column: any value that its rule admits."""
     if finding.check == NULLS:
-        return {name: "'7'" for name in ('"the value"', '"order"', *"abcmn", "id", "value", "unit", "total")}
+        return {"p": "ROW(1, 2)"} | {
+            name: "'7'" for name in ('"the value"', '"order"', *"abcmn", "id", "value", "unit", "total")
+        }
     if finding.check == SET_DEFAULT:
         towns = {"town": "'A'", "street": "'x'"}
         return {"team": "2", "parent": "1", "room": "1", "tenant": "1", **towns}

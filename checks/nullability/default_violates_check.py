@@ -88,7 +88,8 @@ def of_types(catalog: Catalog, table: Table, defaults: dict[str, Default]) -> It
         if default.fits is None and judgeable([default]):
             subject = table.object("column", columns=(name,))
             yield Rule(subject, table, (default,), f"{default.assigned} IS NULL")
-        for constraint in catalog.types[default.column.type_oid].checks:
+        kind = catalog.types.get(default.column.type_oid)
+        for constraint in kind.checks if kind is not None else ():
             if judgeable([default], constraint.expression):
                 subject = table.object("column", constraint.name, (name,))
                 yield Rule(subject, table, (default,), f"({constraint.expression}) IS FALSE", constraint)

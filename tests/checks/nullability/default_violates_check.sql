@@ -64,6 +64,8 @@ CREATE TABLE heir_too () INHERITS (base_too);
 -- neighbours
 CREATE FUNCTION mine(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';
 CREATE TYPE mood AS ENUM ('glad', 'sad');
+CREATE TYPE twice AS (a int, b int);
+CREATE TABLE whole (p twice DEFAULT ROW(1, 2) CHECK ((p).a > 5));
 CREATE TABLE fine (
     a text DEFAULT 'open' CHECK (a IN ('open', 'done')),
     b timestamptz DEFAULT now() CHECK (b < '2000-01-01'),

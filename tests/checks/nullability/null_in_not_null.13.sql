@@ -14,12 +14,14 @@ INSERT INTO fine VALUES (1, 1, NULL);
 CREATE TYPE pair AS (a int, b int);
 CREATE TABLE composite (p pair NOT NULL);
 INSERT INTO composite VALUES (ROW(NULL, NULL));
+CREATE TABLE no_pair (p pair NOT NULL); -- finds: 1 row of public.no_pair holds NULL in p, which the server calls impossible: it is NOT NULL
 
 CREATE TABLE changed AS SELECT attrelid, attnum FROM pg_attribute
-WHERE attnotnull AND attnum > 0 AND attrelid::regclass::text IN ('broken', 'keyless', 'keyed', 'parts', 'parts_1');
+WHERE attnotnull AND attnum > 0 AND attrelid::regclass::text IN ('broken', 'keyless', 'keyed', 'parts', 'parts_1', 'no_pair');
 UPDATE pg_attribute AS a SET attnotnull = false FROM changed AS c WHERE (c.attrelid, c.attnum) = (a.attrelid, a.attnum);
 INSERT INTO broken VALUES (1, NULL, 'x', 1), (2, NULL, 'y', 1), (3, 3, NULL, 1), (4, 4, '', 1);
 INSERT INTO keyless VALUES (NULL, 1), (1, NULL);
+INSERT INTO no_pair VALUES (NULL), (ROW(NULL, NULL));
 INSERT INTO keyed VALUES (NULL, 1), (2, NULL);
 INSERT INTO parts VALUES (1, NULL, 1), (1, 1, NULL);
 UPDATE pg_attribute AS a SET attnotnull = true FROM changed AS c WHERE (c.attrelid, c.attnum) = (a.attrelid, a.attnum);
