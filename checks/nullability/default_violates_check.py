@@ -98,7 +98,7 @@ def of_types(catalog: Catalog, table: Table, defaults: dict[str, Default]) -> It
 def of_table(table: Table, defaults: dict[str, Default], own: dict[str, Default]) -> Iterator[Rule]:
     """The CHECKs all of whose columns have a default."""
     for constraint in table.constraints:
-        if constraint.type == "c" and constraint.enforced and constraint.columns and constraint.expression:
+        if constraint.enforced and constraint.columns and constraint.expression:
             used = tuple(defaults[name] for name in constraint.columns if name in defaults)
             told = constraint.inherited and not any(name in own for name in constraint.columns)
             if len(used) == len(constraint.columns) and not told and judgeable(used, constraint.expression):
