@@ -150,16 +150,28 @@ def test_set_default_that_is_refused_is_told_with_how_many_rows_it_holds_fast(
     (finding,) = result.findings
     assert finding.title.startswith(f"{blocked} of 4 rows of public.p cannot be ")
     assert f"SQLSTATE {trap.sqlstate}" in finding.message
+    assert ("COMMIT" in finding.message) is ("DEFERRABLE" in trap.ddl)
     assert finding.evidence is not None
     assert finding.evidence.violations == blocked
 
 
 def test_a_default_without_parent_is_told_once(database: Make) -> None:
-    dsn = database(PARENTS, f"CREATE TABLE c (p int DEFAULT 9 {FK}, q int DEFAULT 9 REFERENCES p)")
+    dsn = database(
+        PARENTS, f"CREATE TABLE c (p int DEFAULT 9 {FK}, q int DEFAULT 9 REFERENCES p DEFERRABLE INITIALLY DEFERRED)"
+    )
     both = audit(dsn, select=["nullability"]).findings
     assert [(finding.check, finding.object.columns) for finding in both] == [(DEFAULTS, ("q",)), (SET_DEFAULT, ("p",))]
     assert sqlstate(dsn, "INSERT INTO c (q) VALUES (1)") == "23503"
     assert "An INSERT into public.c that leaves it out fails too." in both[1].message
+    assert "COMMIT" in both[0].message
+    assert "COMMIT" not in both[1].message
+
+
+def test_what_becomes_of_a_column_without_its_default_is_said(database: Make) -> None:
+    dsn = database("CREATE TABLE t (a int NOT NULL DEFAULT 0 CHECK (a > 0), b int DEFAULT 0 CHECK (b > 0))")
+    first, second = (f.fixes[1].caveats for f in audit(dsn, select=[DEFAULTS]).findings)
+    assert "23502" in first[0]
+    assert second == ("An INSERT that leaves it out stores NULL.",)
 
 
 def test_what_no_row_is_read_for_stands_on_the_catalog_alone(database: Make) -> None:
@@ -275,7 +287,8 @@ def test_a_cycle_takes_rows_by_a_single_statement_only(database: Make) -> None:
     assert grown.severity is Severity.WARNING
     assert grown.fingerprint == empty.fingerprint
     run(dsn, ("ANALYZE;",), {})
-    assert [finding.severity for finding in audit(dsn, select=[DEADLOCK]).findings] == [Severity.WARNING]
+    seen = audit(dsn, select=[DEADLOCK])
+    assert ([finding.severity for finding in seen.findings], seen.summary.probes) == ([Severity.WARNING], 0)
     assert [f.severity for f in audit(database(HENS), select=[DEADLOCK], depth="catalog").findings] == [
         Severity.WARNING
     ]

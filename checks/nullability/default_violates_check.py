@@ -66,11 +66,14 @@ def check(catalog: Catalog) -> Iterator[Result]:
                 subject = table.object("constraint", key.name, key.columns)
                 found = partial(no_row, subject=subject, table=table, key=key, parent=parent, values=values)
                 yield missing(subject, table, key, parent, values, found)
-    # One question for the whole database: to the server it is a few statements to plan.
-    probe = Constants(rules[0].table, tuple((rule.condition, rule.values) for rule in rules)) if rules else None
-    for number, rule in enumerate(rules):
+    # One question for the whole database, each condition once: to the server it is a few statements to plan.
+    conditions = tuple(dict.fromkeys((rule.condition, rule.values) for rule in rules))
+    number = {condition: place for place, condition in enumerate(conditions)}
+    probe = Constants(rules[0].table, conditions) if rules else None
+    for rule in rules:
         assert probe is not None
-        yield Ask(rule.subject, probe, partial(judged, catalog=catalog, rule=rule, number=number), depth=Depth.CATALOG)
+        judge = partial(judged, catalog=catalog, rule=rule, number=number[rule.condition, rule.values])
+        yield Ask(rule.subject, probe, judge, depth=Depth.CATALOG)
 
 
 def as_above(catalog: Catalog, table: Table, default: Default) -> bool:
@@ -90,7 +93,7 @@ def of_types(catalog: Catalog, table: Table, defaults: dict[str, Default]) -> It
             yield Rule(subject, table, (default,), f"{default.assigned} IS NULL")
         kind = catalog.types.get(default.column.type_oid)
         for constraint in kind.checks if kind is not None else ():
-            if judgeable([default], constraint.expression):
+            if constraint.expression and judgeable([default], constraint.expression):
                 subject = table.object("column", constraint.name, (name,))
                 yield Rule(subject, table, (default,), f"({constraint.expression}) IS FALSE", constraint)
 

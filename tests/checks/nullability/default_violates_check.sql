@@ -64,6 +64,7 @@ CREATE TABLE other_heir (m int DEFAULT 0) INHERITS (base); -- finds: The DEFAULT
 CREATE TABLE strict_heir (CHECK (m > 1)) INHERITS (base); -- finds: The DEFAULT of public.strict_heir.m fails the CHECK strict_heir_m_check: 1
 CREATE TABLE base_too (m int DEFAULT 0 CHECK (m > 0)); -- finds: The DEFAULT of public.base_too.m fails the CHECK base_too_m_check: 0
 CREATE TABLE heir_too () INHERITS (base_too);
+CREATE TRIGGER mend BEFORE INSERT ON heir_too FOR EACH ROW EXECUTE FUNCTION put_right();
 
 -- neighbours
 CREATE FUNCTION mine(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';
