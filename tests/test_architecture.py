@@ -36,6 +36,8 @@ A_CHECK_MAY_IMPORT = (
     "auditor.text",
     "auditor.ddl",
     "auditor.*remedies",
+    "auditor.refusals",
+    "auditor.defaults",
     "auditor.arbiter",
 )
 READS_THE_DATABASE = (

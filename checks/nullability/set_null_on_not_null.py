@@ -10,33 +10,18 @@ nothing to NULL.
 Fix: NO ACTION, which says what happens anyway; or DROP NOT NULL, so that the promise can be kept; or CASCADE.
 """
 
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 
-from auditor import ddl
+from auditor.action_remedies import otherwise
 from auditor.catalog.model import Catalog, ForeignKey, Table
-from auditor.check import Ask, Clean, Depth, Finding, Fix, Object, Result, Severity
+from auditor.check import Ask, Clean, Depth, Finding, Object, Result, Severity
 from auditor.probe import Answer, Pairs
-from auditor.text import ident, listed, plural, qualified
+from auditor.refusals import Refusal, refusing
+from auditor.text import ident, listed, plural
 
 severity = Severity.ERROR
 depths = (Depth.CATALOG, Depth.DATA)
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What refuses NULL in a column: in words, with the SQLSTATE, and as statements that admit NULL and forbid it again.
-
-    Nothing `allow`s it where the refusal cannot be taken away on its own.
-    """
-
-    why: str
-    sqlstate: str
-    allow: tuple[str, ...] = ()
-    forbid: tuple[str, ...] = ()
-    of_domain: bool = False
 
 
 Refused = dict[str, tuple[Refusal, ...]]  # by column; the first one is told
@@ -83,41 +68,6 @@ def set_to_null(key: ForeignKey) -> set[str]:
     return set(key.columns) if key.on_update == "n" else set(key.delete_set_columns or key.columns)
 
 
-def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> Iterator[Refusal]:
-    """All that refuses NULL in the column, where all `columns` are set together."""
-    column, kind = table.by_name[name], catalog.types[table.by_name[name].type_oid]
-    alter = f"ALTER TABLE {table.sql}"
-    if name in table.primary_key:
-        yield Refusal("part of the primary key", "23502")
-    if column.not_null:
-        unread = [c.name for c in table.constraints if c.type == "n" and c.columns == (name,) and not c.validated]
-        forbid = f"{alter} ALTER COLUMN {ident(name)} SET NOT NULL;"
-        if unread:  # SET NOT NULL would read the rows, which may hold NULL already
-            forbid = f"{alter} ADD CONSTRAINT {ident(unread[0])} NOT NULL {ident(name)} NOT VALID;"
-        yield Refusal("NOT NULL", "23502", (f"{alter} ALTER COLUMN {ident(name)} DROP NOT NULL;",), (forbid,))
-    if kind.demanding:
-        over = [f"ALTER DOMAIN {qualified(d.schema, d.name)}" for d in map(catalog.types.__getitem__, kind.demanding)]
-        yield Refusal(
-            f"of the domain {qualified(kind.schema, kind.name)}, which is NOT NULL",
-            "23502",
-            tuple(f"{domain} DROP NOT NULL;" for domain in over),
-            tuple(f"{domain} SET NOT NULL;" for domain in over),
-            of_domain=True,
-        )
-    if any(demands(c.expression, "VALUE") for c in kind.checks):
-        yield Refusal(f"of the domain {column.type}, whose CHECK forbids NULL", "23514")
-    for constraint in table.constraints:
-        if constraint.type == "c" and constraint.enforced and demands(constraint.expression, name):
-            add = f"{alter} ADD CONSTRAINT {ident(constraint.name)} {constraint.definition};"
-            drop = () if constraint.inherited else (ddl.drop_constraint(table, constraint.name),)
-            yield Refusal(f"under the CHECK {ident(constraint.name)}, which forbids NULL", "23514", drop, (add,))
-    if any(
-        i.enforces and i.nulls_not_distinct and i.predicate is None and set(i.columns or ()) == columns
-        for i in table.indexes
-    ):
-        yield Refusal("unique with NULLS NOT DISTINCT, so that one row at most can be NULL", "23505")
-
-
 def only_one_null(refused: Refused) -> bool:
     """Whether NULL is admitted, but once: what is deleted first may succeed."""
     return all(refusal.sqlstate == "23505" for refusals in refused.values() for refusal in refusals)
@@ -127,14 +77,6 @@ def null_exists(table: Table, key: ForeignKey) -> str:
     """The condition, in SQL, under which a row is NULL already where the key would set NULL."""
     nulls = " AND ".join(f"taken.{ident(name)} IS NULL" for name in sorted(set_to_null(key)))
     return f"EXISTS (SELECT 1 FROM {'ONLY ' if table.only else ''}{table.sql} AS taken WHERE {nulls})"
-
-
-def demands(expression: str | None, column: str) -> bool:
-    """Whether a CHECK consists of `column IS NOT NULL`, alone or joined to other conditions by AND."""
-    name = column if column == "VALUE" else ident(column)
-    return any(part.strip("() ") == f"{name} IS NOT NULL" for part in re.split(r"\bAND\b", expression or "")) and not (
-        re.search(r"\b(OR|NOT \(|CASE)\b", expression or "")
-    )
 
 
 def judged(
@@ -172,7 +114,7 @@ def judged(
         title=title,
         message=message,
         related=(parent.object(columns=key.referenced_columns),),
-        fixes=fixes(catalog, table, key, parent, refused),
+        fixes=otherwise("n", table, key, parent, [r for refusals in refused.values() for r in refusals]),
     )
 
 
@@ -188,52 +130,3 @@ def cascading(catalog: Catalog, table: Table) -> list[str]:
                 todo.append(catalog.tables[key.referenced])
                 found.append(catalog.tables[key.referenced].sql)
     return sorted(found)
-
-
-def fixes(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, refused: Refused) -> tuple[Fix, ...]:
-    back = ddl.replace_foreign_key(table, key, parent)
-    locks = f"{ddl.LOCK_ADD_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}"
-
-    def with_action(action: str) -> tuple[str, ...]:
-        changed = {
-            "on_delete": action if key.on_delete == "n" else None,
-            "on_update": action if key.on_update == "n" else None,
-        }
-        return ddl.replace_foreign_key(table, key, parent, **changed)
-
-    made = [
-        Fix(
-            "Say NO ACTION: the deletion is refused as it is now, and the schema says so",
-            with_action("a"),
-            back,
-            locks,
-            ("Whoever deletes a row has to move or delete the rows that point to it first.",),
-            recommended=True,
-        )
-    ]
-    each = [refusal for refusals in refused.values() for refusal in refusals]
-    allow = tuple(dict.fromkeys(statement for refusal in each for statement in refusal.allow))
-    forbid = tuple(dict.fromkeys(statement for refusal in each for statement in refusal.forbid))
-    caveats = ["Code that reads the column must expect NULL."]
-    if any(refusal.of_domain for refusal in each):
-        caveats.append("The domain changes for every column that uses it.")
-    if all(refusal.allow for refusal in each):
-        made.append(
-            Fix(
-                "Let the column be NULL: the promise is kept",
-                allow,
-                tuple(reversed(forbid)),
-                ddl.LOCK_ALTER,
-                (*caveats, "The rollback fails once rows hold NULL."),
-            )
-        )
-    made.append(
-        Fix(
-            f"CASCADE: rows of {table.sql} go with the row they point to",
-            with_action("c"),
-            back,
-            locks,
-            (f"Deleting a row of {parent.sql} then deletes rows of {table.sql}, and what cascades from there.",),
-        )
-    )
-    return tuple(made)
