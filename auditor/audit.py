@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
@@ -23,6 +24,7 @@ from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
 from auditor.registry import Check, load, matching, selected
 from auditor.text import one_line, plural
+from auditor.watchdog import watching
 
 if TYPE_CHECKING:
     from auditor.config import Ignore, Settings
@@ -140,6 +142,7 @@ def fingerprint(finding: Finding) -> str:
 
 
 _CATALOG_TRIES = 3
+_UNWATCHED = 0.4  # seconds of reading the catalog before somebody looks who waits for it
 
 
 def open_catalog(
@@ -158,7 +161,9 @@ def open_catalog(
             if reason == "lock":
                 with session.transaction() as fetch:
                     locked = read_locked(fetch, major=major)
-            with session.transaction() as fetch:
+            # Who waits for it waits no longer than for a probe; the last try is read to its end.
+            watched = watching(session.target, lambda: [session], after=_UNWATCHED) if left else nullcontext()
+            with watched, session.transaction() as fetch:
                 try:
                     return read_catalog(
                         fetch,
@@ -191,6 +196,7 @@ class Auditor:
     report: Callable[[Any], None] = lambda _: None
     known: frozenset[str] = frozenset()  # fingerprints of a baseline
     interrupted: bool = False  # after `run`: it was stopped before its end
+    _ways: Counter[str] = field(default_factory=Counter)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
 
@@ -201,7 +207,7 @@ class Auditor:
         rows = self._execute(made, catalog)
         self._static(made)
         findings, notes = self._judged(_ranked(_once(self._findings, checks)))
-        notes += _notes(catalog, made)
+        notes += _notes(catalog, made, self._ways)
         return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
 
     def plan(self) -> Plan:
@@ -241,6 +247,7 @@ class Auditor:
         further: list[Check] = []
         results = runner.run(made.tasks)
         self.interrupted = self.interrupted or runner.stopped
+        self._ways.update(runner.ways)
         for task, result in zip(made.tasks, results, strict=True):
             if isinstance(result, Failure):
                 for check, ask in task.asks:
@@ -474,8 +481,13 @@ def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table
             # A lock, a missing privilege, a conflict: the question itself will meet it again, and be listed.
 
 
-def _notes(catalog: Catalog, made: Plan) -> tuple[str, ...]:
+def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
     notes = []
+    if ways:
+        notes.append(
+            f"queries were given up {plural(ways.total(), 'time')}, and asked again, because others waited for their locks:"
+            f" {', '.join(f'{table} ({count})' for table, count in sorted(ways.items()))}"
+        )
     if made.left_out:
         notes.append(
             f"{plural(len(made.left_out), 'check asks', 'checks ask')} the rows only and"

@@ -122,7 +122,12 @@ Pace = Annotated[
         " server's own parallel workers.  [default: normal]",
     ),
 ]
-Jobs = Annotated[int | None, typer.Option(help="Connections that read at the same time.  [default: 2, gentle: 1]")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="Connections that read at the same time; one more watches that nobody waits for them.  [default: 2, gentle: 1]"
+    ),
+]
 StatementTimeout = Annotated[
     str | None,
     typer.Option(metavar="DURATION", help="Longest time one query may take: 90s, 5min.  [default: 10min]"),
@@ -140,6 +145,16 @@ SqlFiles = Annotated[
 AllowRole = Annotated[
     bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
 ]
+
+
+def _settings(config: Path | None, **given: Any) -> Settings:
+    """The configuration, with the options that were given on the command line."""
+    from auditor.config import load
+
+    return load(
+        config,
+        {name: value for name, value in given.items() if value is not None and value is not False and value != []},
+    )
 
 
 def _split(words: list[str] | None) -> list[str]:
@@ -203,6 +218,8 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
             rest = state.seconds * (state.cost_total - state.cost_done) / state.cost_done
             left = f", about {max(rest, 1):.0f} s yet"
         reading = f", reading {', '.join(state.reading)}" if state.reading else ""
+        if state.waiting:
+            reading += f", giving way to others on {', '.join(state.waiting)}"
         text = f"{state.done} of {state.total} questions asked, {state.seconds:.0f} s{left}{one_line(reading)}"
         sys.stderr.write("\r\x1b[K" + text[:79] + ("\r\x1b[K" if state.done == state.total else ""))
         sys.stderr.flush()
@@ -246,7 +263,8 @@ def audit(
             "-f",
             "--format",
             metavar="FORMAT[:FILE]",
-            help="terminal, html, markdown or json; may be repeated.  [default: terminal]",
+            help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
+            "  [default: terminal]",
         ),
     ] = None,
     fail_on: Annotated[
@@ -279,27 +297,26 @@ def audit(
     4 incomplete, something asked for was not checked.
     """
     from auditor.audit import Auditor
-    from auditor.config import load as load_settings
 
     if color not in ("auto", "always", "never"):
         raise UsageError(f"--color {color}: expected auto, always or never")
-    given = {
-        "depth": depth,
-        "select": tuple(_split(select)) or None,
-        "ignore": tuple(_split(ignore)) or None,
-        "schemas": tuple(schema or ()) or None,
-        "exclude_schemas": tuple(exclude_schema or ()) or None,
-        "tables": tuple(table or ()) or None,
-        "exclude_tables": tuple(exclude_table or ()) or None,
-        "pace": pace,
-        "jobs": jobs,
-        "statement_timeout": statement_timeout,
-        "lock_timeout": lock_timeout,
-        "samples": samples,
-        "fail_on": fail_on,
-        "allow_incomplete": allow_incomplete or None,
-    }
-    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    settings = _settings(
+        config,
+        depth=depth,
+        select=_split(select),
+        ignore=_split(ignore),
+        schemas=schema,
+        exclude_schemas=exclude_schema,
+        tables=table,
+        exclude_tables=exclude_table,
+        pace=pace,
+        jobs=jobs,
+        statement_timeout=statement_timeout,
+        lock_timeout=lock_timeout,
+        samples=samples,
+        fail_on=fail_on,
+        allow_incomplete=allow_incomplete,
+    )
     outputs = _outputs(format)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
@@ -373,21 +390,20 @@ def plan(
     import shutil
 
     from auditor.audit import Auditor
-    from auditor.config import load as load_settings
     from auditor.report.dry_run import render
 
-    given = {
-        "depth": depth,
-        "select": tuple(_split(select)) or None,
-        "ignore": tuple(_split(ignore)) or None,
-        "schemas": tuple(schema or ()) or None,
-        "exclude_schemas": tuple(exclude_schema or ()) or None,
-        "tables": tuple(table or ()) or None,
-        "exclude_tables": tuple(exclude_table or ()) or None,
-        "pace": pace,
-        "lock_timeout": lock_timeout,
-    }
-    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    settings = _settings(
+        config,
+        depth=depth,
+        select=_split(select),
+        ignore=_split(ignore),
+        schemas=schema,
+        exclude_schemas=exclude_schema,
+        tables=table,
+        exclude_tables=exclude_table,
+        pace=pace,
+        lock_timeout=lock_timeout,
+    )
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     made = Auditor(settings, target, _statements(sql)).plan()
     print(render(made, min(shutil.get_terminal_size().columns, 80)), end="")
@@ -462,7 +478,6 @@ def init(
     Of a configuration that is there the connection and the options count; what it declares of the data is found anew.
     """
     from auditor import init as first
-    from auditor.config import load as load_settings
     from auditor.output import check_writable, write
 
     path = None if str(output) == "-" else output
@@ -470,18 +485,18 @@ def init(
         check_writable(path)
         if path.is_file() and not force:
             raise UsageError(f"{path} is there already; --force replaces it, -o - prints what would be written")
-    given = {
-        "schemas": schema or None,
-        "exclude_schemas": exclude_schema or None,
-        "tables": table or None,
-        "exclude_tables": exclude_table or None,
-        "pace": pace,
-        "jobs": jobs,
-        "statement_timeout": statement_timeout,
-        "lock_timeout": lock_timeout,
-        "samples": samples,
-    }
-    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    settings = _settings(
+        config,
+        schemas=schema,
+        exclude_schemas=exclude_schema,
+        tables=table,
+        exclude_tables=exclude_table,
+        pace=pace,
+        jobs=jobs,
+        statement_timeout=statement_timeout,
+        lock_timeout=lock_timeout,
+        samples=samples,
+    )
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     catalog, made = first.draft(settings, target, _progress(False))
     write(first.render(catalog, made), path)
@@ -497,13 +512,12 @@ def diff(
 ) -> None:
     """Compare two reports, or two databases: new, fixed, worse and better findings. Exit code 1 when B is worse."""
     from auditor.audit import Auditor
-    from auditor.config import load as load_settings
     from auditor.diff import compare
 
     def taken(source: str) -> Audit:
         if "://" not in source and ("=" not in source or Path(source).exists()):
             return _report(Path(source))
-        settings = load_settings(config, {})
+        settings = _settings(config)
         return Auditor(
             settings, _target(settings, source, None, None, None, None, False), report=_progress(False)
         ).run()
