@@ -55,6 +55,11 @@ class Reach:
     changed: dict[int, set[str]] = field(default_factory=dict)
 
     @property
+    def may_refuse(self) -> bool:
+        """Whether some key may refuse: it says so, or it sets what cannot be NULL or what may not be there."""
+        return any(step.refuses or (step.sets and not step.deletes) for step in self.steps.values())
+
+    @property
     def steps(self) -> dict[tuple[int, str], Step]:
         """Each step once."""
         return {step.place: step for _, step, _ in self.tree}

@@ -10,27 +10,29 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import NamedTuple
 
 import psycopg
 
-from auditor.arbiter import countable
+from auditor.arbiter import countable, schemas
+from auditor.cancelling import obstacles
 from auditor.cascade import NULL, Reach, Step, Values, family, heirs, reached, root, sets
 from auditor.catalog.model import Catalog, Constraint, ForeignKey, Index, Table
 from auditor.catalog.read import query
 from auditor.connection import Fetch, Session, reason_of
-from auditor.errors import UsageError
+from auditor.errors import UsageError, nearest
 from auditor.plan import hindrance
 from auditor.probe import Matching, Relation
+from auditor.run import TRIES
 from auditor.statements import Scanner
-from auditor.text import ident, qualified
+from auditor.text import ident, idents, listed, literal, plural, qualified, unquoted
 
 MOST = 1_000_000  # rows that are kept in mind; those at the end of a chain are only counted
 _CHUNK = 10_000  # rows that one query names
-_TRIES = 3
 
 Row = tuple[int, int]  # the relation it lies in, and where: block and offset
 
@@ -116,12 +118,13 @@ class Deletion:
     refused: tuple[Refused, ...] = ()
     unsure: tuple[str, ...] = ()
     stopped: str = ""
-    snapshot: str = ""
+    cancelling: tuple[str, ...] = ()  # triggers and rules that may cancel a part of it without an error
+    triggers: tuple[str, ...] = ()  # other triggers of the users that fire
 
     @property
     def exit_code(self) -> int:
-        """0: the rows can be deleted, 1: it is refused (without rows: it may be), 4: it cannot be told."""
-        if self.refused:
+        """0: the rows can be deleted, 1: it is refused, 4: it cannot be told. Without a key 1 says that some key may refuse."""
+        if self.refused or (self.rows is None and not self.stopped and self.reach.may_refuse):
             return 1
         return 4 if self.stopped or self.unsure else 0
 
@@ -134,34 +137,138 @@ class _TooManyError(Exception):
     """More rows than can be kept in mind."""
 
 
-def explain(session: Session, catalog: Catalog, table: Table, where: str, said: str, most: int = MOST) -> Deletion:
-    """What `DELETE FROM table WHERE ...` does, in one snapshot; the condition is SQL over the alias `r`.
+# --- what is to be deleted -------------------------------------------------------------------------------------------
 
-    Raises UsageError where no row is found, psycopg.Error where the condition is refused; what fails later is told.
+_PART = re.compile(r'(?:"(?:[^"]|"")*"|[^."])+')
+
+
+def find(session: Session, catalog: Catalog, name: str) -> Table:
+    """The table that a name means: `schema.table`, or a table of the login's search_path, or else the only one of that name.
+
+    Raises UsageError where there is none, or none whose rows could be deleted.
+    """
+    parts = [unquoted(part.strip()) for part in _PART.findall(name)]
+    if len(parts) == 3 and parts[0] == catalog.server.database:
+        del parts[0]
+    if not 1 <= len(parts) <= 2:
+        raise UsageError(f"{name}: expected a table, or schema.table")
+    if len(parts) == 2:
+        found = [table for place, table in catalog.by_name.items() if place == tuple(parts)]
+    else:
+        with session.transaction() as fetch:
+            path = fetch("SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'")[0][0] or ""
+        near = (catalog.by_name.get((schema, parts[0])) for schema in schemas(path, catalog.server.user))
+        first = next((table for table in near if table is not None), None)
+        found = [first] if first else [table for table in catalog.tables.values() if table.name == parts[0]]
+    if len(found) > 1:
+        raise UsageError(f"{name} is in {listed(sorted(table.schema for table in found))}: name the schema")
+    if not found:
+        known = {f"{table.schema}.{table.name}": table for table in catalog.tables.values() if table.holds_rows}
+        asked = parts if len(parts) == 2 else ["public", *parts]
+        close = get_close_matches(".".join(asked), list(known), n=1, cutoff=0.6)
+        raise UsageError(f"there is no table {name}" + (f"; did you mean {known[close[0]].sql}?" if close else ""))
+    if not found[0].holds_rows:
+        kind = {"v": "view", "m": "materialized view", "f": "foreign table"}[found[0].kind]
+        raise UsageError(f"{found[0].sql} is a {kind}: no foreign key acts when its rows are deleted")
+    return found[0]
+
+
+def condition(catalog: Catalog, table: Table, key: Sequence[str]) -> tuple[str, str]:
+    """A key as SQL over the alias `r`, and as words: values of the primary key in its order, or `column=value` each.
+
+    Raises UsageError where it is no key of the table.
+    """
+    pairs = [(unquoted(name.strip()), value) for name, equals, value in (text.partition("=") for text in key) if equals]
+    named = len(pairs) == len(key) and all(name in table.by_name for name, _ in pairs)
+    if not named and any(name in table.by_name for name, _ in pairs) and len(table.row_key) != len(key):
+        unknown = next((text for text in key if unquoted(text.partition("=")[0].strip()) not in table.by_name), key[0])
+        raise UsageError(f"{unknown}: {table.sql} has no such column{nearest(unknown, sorted(table.by_name))}")
+    if not named:
+        if not table.row_key:
+            raise UsageError(f"{table.sql} has no primary key: name columns, column=value")
+        if len(key) != len(table.row_key):
+            wanted = f"the key of {table.sql} is ({idents(table.row_key)})"
+            raise UsageError(f"{wanted}: {plural(len(table.row_key), 'value')} expected, {len(key)} given")
+        pairs = list(zip(table.row_key, key, strict=True))
+    conditions, said = [], []
+    for name, value in pairs:
+        column = table.by_name[name]
+        kind = catalog.types[column.base_oid]
+        own = next((one.equality for index in table.indexes for one in index.keys if one.column == name), None)
+        if own is None and kind.schema != "pg_catalog" and kind.kind != "e":
+            raise UsageError(
+                f"{ident(name)} of {table.sql} is of the type {column.type}: name columns of a key instead"
+            )
+        schema, operator = own or ("pg_catalog", "=")
+        conditions.append(f"r.{ident(name)} OPERATOR({ident(schema)}.{operator}) {literal(value)}")
+        said.append(f"{ident(name)} = {value}")
+    return " AND ".join(conditions), listed(said)
+
+
+def explain(
+    session: Session, catalog: Catalog, table: Table, where: str = "", said: str = "", most: int = MOST
+) -> Deletion:
+    """What `DELETE FROM table WHERE ...` does, in one snapshot; without a condition what it may do, and no row is read.
+
+    The condition is SQL over the alias `r`, `said` the same in words. Raises UsageError where it finds no row, or the server
+    does not take its values; what fails later is told in the answer.
     """
     reach = reached(catalog, list(heirs(catalog, table)))
-    for left in reversed(range(_TRIES)):
+    if not where:
+        changed = {(oid, "update"): tuple(columns) for oid, columns in reach.changed.items()}
+        return beside(Deletion(table, reach), catalog, {**dict.fromkeys(_deletes(reach.deleted), ()), **changed})
+    for left in reversed(range(TRIES)):
         made = Deletion(table, reach, said=said)
+        walk: _Walk | None = None
         try:
             with session.transaction() as fetch:
-                made.snapshot = fetch("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text")[0][0] or ""
                 walk = _Walk(catalog, fetch, made, most)
                 walk.begin(where)
-                try:
-                    walk.run()
-                except _TooManyError:
-                    made.stopped = f"more than {most:,} rows: what goes beyond them was not followed"
-                except psycopg.Error as error:
-                    reason, detail = reason_of(error, session)
-                    if reason == "standby_conflict" and left and session.alive:
-                        continue
-                    made.stopped = f"{reason.replace('_', ' ')}, {detail}"
-                walk.finish()
-                return made
+                walk.run()
+        except _TooManyError:
+            made.stopped = f"it reaches more than {most:,} rows: what goes beyond them was not followed"
         except psycopg.Error as error:
-            if reason_of(error, session)[0] != "standby_conflict" or not left or not session.alive:
-                raise
-    raise AssertionError
+            state = error.sqlstate or ""
+            if made.rows is None and (state[:2] == "22" or state in ("42804", "42883")):
+                types = listed([f"{ident(c.name)} {c.type}" for c in table.columns if f"r.{ident(c.name)} " in where])
+                raise UsageError(f"{said} is no key of {table.sql}: {types} (SQLSTATE {state})") from None
+            reason, detail = reason_of(error, session)
+            if reason == "standby_conflict" and left and session.alive:
+                continue
+            made.stopped = f"{reason.replace('_', ' ')}, {detail}"
+        except KeyboardInterrupt:
+            session.cancel()
+            raise
+        if walk is not None:
+            walk.finish()
+        break
+    changed = {(oid, "update"): tuple(name for name, _ in columns) for oid, columns in made.changed.items()}
+    return beside(made, catalog, {**dict.fromkeys(_deletes(made.deleted), ()), **changed})
+
+
+def _deletes(tables: Iterable[int]) -> list[tuple[int, str]]:
+    return [(oid, "delete") for oid in tables]
+
+
+def beside(made: Deletion, catalog: Catalog, touched: Mapping[tuple[int, str], tuple[str, ...]]) -> Deletion:
+    """The answer, with what fires beside the foreign keys: where a row is touched, by table and event."""
+    cancelling: dict[str, None] = {}
+    others: dict[str, None] = {}
+    for (oid, event), columns in touched.items():
+        table = catalog.tables.get(oid)
+        if table is None:
+            continue
+        found, unread = obstacles(catalog, table, event, columns)
+        cancelling.update(dict.fromkeys(f"{one.name} {one.why}" for one in found))
+        cancelling.update(dict.fromkeys(f"{name}, a function that cannot be read" for name in unread))
+        known = {one.trigger.oid for one in found if one.trigger is not None}
+        for on in family(catalog, table):
+            for trigger in on.triggers:
+                fires = trigger.fires and event in trigger.events and trigger.oid not in known and not trigger.parent
+                if fires and (event == "delete" or not trigger.columns or set(trigger.columns) & set(columns)):
+                    others[f"{ident(trigger.name)} of {on.sql}, {trigger.timing} {event}"] = None
+    made.cancelling, made.triggers = tuple(cancelling), tuple(others)
+    return made
 
 
 class _Walk:
@@ -189,6 +296,7 @@ class _Walk:
         self.counted_changed: dict[int, dict[tuple[str, str], int]] = defaultdict(lambda: defaultdict(int))
         self.refusals: dict[tuple[tuple[int, str], str, str, bool], Refused] = {}
         self.unsure: dict[str, None] = {}
+        self.events: list[_Event] = []
         self.carried = 0
         self.alone = {step.place for step in made.reach.steps.values() if self._is_alone(step)}
 
@@ -197,7 +305,6 @@ class _Walk:
     def begin(self, where: str) -> None:
         """Finds the rows that are deleted first."""
         table = self.made.table
-        self.events: list[_Event] = []
         held = hindrance(Matching(table, "true"), self.catalog)
         if held is not None:
             self.made.stopped = held[1]
@@ -327,7 +434,11 @@ class _Walk:
         columns = {name for name, _ in step.sets}
         if after or any(value != NULL for _, value in step.sets) or len(columns) < len(step.key.columns):
             return False
-        others = [key for key in self._keys_of(step.table) if key.oid != step.key.oid and columns & set(key.columns)]
+        others = [
+            key
+            for key in self._keys_of(step.table)
+            if key.oid != step.key.oid and (columns & set(key.columns) or _in_parts(key))
+        ]
         return not others and not self._uniques(step.table, dict(step.sets)) and not self._moves(step.table, columns)
 
     # --- what happens -------------------------------------------------------------------------------------------------
@@ -466,7 +577,7 @@ class _Walk:
         nulls = {name for name, value in state.items() if value == NULL}
         if nulls and (key.match == "s" or nulls == mine):
             return
-        if not nulls and event.version == 1 and not mine & event.real:
+        if not nulls and event.version == 1 and not mine & event.real and not _in_parts(key):
             return
         step = next((one for one in self.made.reach.steps.values() if one.key.oid == key.oid), None)
         step = step or Step(table, key, parent, "update", "a")
@@ -482,6 +593,8 @@ class _Walk:
             self._fail(
                 step, "23503", f"MATCH FULL of {ident(key.name)} forbids NULL in a part of it", 1, trigger.deferred
             )
+            return
+        if event.version == 1 and not mine & event.real:
             return
         theirs = set(key.referenced_columns)
         for _, other in self._matching(key, [row], state, None, {}):
@@ -740,6 +853,11 @@ class _Walk:
 
 def _from(table: Table) -> str:
     return f"{'ONLY ' if table.only else ''}{table.sql}"
+
+
+def _in_parts(key: ForeignKey) -> bool:
+    """Whether rows may be there that are NULL in a part of it and that it refuses whatever changes in them."""
+    return key.match == "f" and len(key.columns) > 1
 
 
 def _plain(index: Index) -> bool:

@@ -38,6 +38,8 @@ A_CHECK_MAY_IMPORT = (
     "auditor.*remedies",
     "auditor.refusals",
     "auditor.arbiter",
+    "auditor.cascade",
+    "auditor.cancelling",
 )
 READS_THE_DATABASE = (
     "auditor.connection",
@@ -66,6 +68,9 @@ FORBIDDEN = {
     "auditor.audit": ("auditor.report*", "auditor.output", "auditor.diff", "auditor.demo*"),
     "auditor.report*": READS_THE_DATABASE,
     "auditor.diff": READS_THE_DATABASE,
+    "auditor.cascade": READS_THE_DATABASE,
+    "auditor.cancelling": READS_THE_DATABASE,
+    "auditor.deletion": ("auditor.audit", "auditor.report*", "auditor.registry"),
     "auditor.text": ("auditor.*",),
     "auditor.content": ("auditor.*",),
     "auditor.errors": ("auditor.*",),
