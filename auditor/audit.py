@@ -228,7 +228,8 @@ class Auditor:
 
             # What is inferred of references is a question to the rows.
             catalog = complete(read, self.settings, self.statements, suspect=options.depth != Depth.CATALOG)
-            _validate_predicates(session, configured_predicates(catalog))
+            predicates = configured_predicates(catalog)
+            _validate_predicates(session, (one for one in predicates if catalog.code_run_for(one[1]) is None))
         checks = tuple(check for check in load() if check.id in wanted)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
             raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
@@ -506,8 +507,9 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
         )
     if catalog.server.dangerous:
         notes.append(
-            f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: planning a query may run"
-            " functions of table owners under it; use a login with pg_read_all_data and nothing else"
+            f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: tables whose planning would run"
+            " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
+            " name owners with --trust-owner"
         )
     tables = list(catalog.base_tables())
     unread = [t for t in tables if not t.schema_usable or not (t.readable or any(c.readable for c in t.columns))]

@@ -67,6 +67,7 @@ class Audit(_Part):
     lock_timeout: Seconds = 2.0
     samples: Literal["none", "keys", "full"] = "keys"
     deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
+    trust_owner: tuple[str, ...] = ()  # whose functions may run under a login for which that is dangerous
     fail_on: Literal["error", "warning", "info", "never"] = Severity.ERROR.value
     allow_incomplete: bool = False
 
