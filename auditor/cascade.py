@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditor.catalog.model import Catalog, ForeignKey, Table
+from auditor.refusals import refusing
+from auditor.text import ident
 
 NULL = "NULL"
 Values = Mapping[str, str]  # columns and what they are set to, as SQL
@@ -53,11 +55,6 @@ class Reach:
     tree: list[tuple[int, Step, bool]] = field(default_factory=list)
     deleted: set[int] = field(default_factory=set)
     changed: dict[int, set[str]] = field(default_factory=dict)
-
-    @property
-    def may_refuse(self) -> bool:
-        """Whether some key may refuse: it says so, or it sets what cannot be NULL or what may not be there."""
-        return any(step.refuses or (step.sets and not step.deletes) for step in self.steps.values())
 
     @property
     def steps(self) -> dict[tuple[int, str], Step]:
@@ -124,6 +121,16 @@ def default(catalog: Catalog, table: Table, name: str) -> str:
     """What SET DEFAULT puts into a column, as SQL: its own default, that of its domain, or else NULL."""
     column = table.by_name[name]
     return column.default or catalog.types[column.type_oid].default or NULL
+
+
+def impossible(catalog: Catalog, step: Step) -> str:
+    """What refuses NULL in a column that the step sets to it, whatever the rows say; empty where nothing does."""
+    columns = {name for name, value in step.sets if value == NULL}
+    for name in columns:
+        for refusal in refusing(catalog, step.table, name, columns):
+            if refusal.sqlstate != "23505":  # then one row may be NULL
+                return f"{ident(name)} is {refusal.why}"
+    return ""
 
 
 def reached(catalog: Catalog, tables: list[Table]) -> Reach:

@@ -20,7 +20,7 @@ import psycopg
 
 from auditor.arbiter import countable, schemas
 from auditor.cancelling import obstacles
-from auditor.cascade import NULL, Reach, Step, Values, family, heirs, reached, root, sets
+from auditor.cascade import NULL, Reach, Step, Values, family, heirs, impossible, reached, root, sets
 from auditor.catalog.model import Catalog, Constraint, ForeignKey, Index, Table
 from auditor.catalog.read import query
 from auditor.connection import Fetch, Session, reason_of
@@ -119,12 +119,13 @@ class Deletion:
     unsure: tuple[str, ...] = ()
     stopped: str = ""
     cancelling: tuple[str, ...] = ()  # triggers and rules that may cancel a part of it without an error
+    may_refuse: int = 0  # without a key: how many foreign keys may refuse it
     triggers: tuple[str, ...] = ()  # other triggers of the users that fire
 
     @property
     def exit_code(self) -> int:
         """0: the rows can be deleted, 1: it is refused, 4: it cannot be told. Without a key 1 says that some key may refuse."""
-        if self.refused or (self.rows is None and not self.stopped and self.reach.may_refuse):
+        if self.refused or self.may_refuse:
             return 1
         return 4 if self.stopped or self.unsure else 0
 
@@ -216,7 +217,10 @@ def explain(
     reach = reached(catalog, list(heirs(catalog, table)))
     if not where:
         changed = {(oid, "update"): tuple(columns) for oid, columns in reach.changed.items()}
-        return beside(Deletion(table, reach), catalog, {**dict.fromkeys(_deletes(reach.deleted), ()), **changed})
+        steps = reach.steps.values()
+        may = sum(1 for step in steps if step.refuses or step.action == "d" or impossible(catalog, step))
+        made = Deletion(table, reach, may_refuse=may)
+        return beside(made, catalog, {**dict.fromkeys(_deletes(reach.deleted), ()), **changed})
     for left in reversed(range(TRIES)):
         made = Deletion(table, reach, said=said)
         walk: _Walk | None = None

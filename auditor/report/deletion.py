@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from auditor.refusals import refusing
+from auditor.cascade import impossible
 from auditor.report.layout import line, wrap
 from auditor.text import ident, idents, listed, plural
 
@@ -98,7 +98,7 @@ def _step(made: Deletion, catalog: Catalog, step: Step) -> str | None:
         if step.refuses:
             when = " at COMMIT" if step.action == "a" and step.key.deferred else ""
             return f"{action}: refused{when} while a row points there{off}"
-        refusal = _impossible(catalog, step)
+        refusal = impossible(catalog, step)
         if refusal:
             return f"{action}: refused while a row points there, since {refusal}{off}"
         return f"{action}: {_set(step)}{off}"
@@ -127,17 +127,6 @@ def _set(step: Step) -> str:
     return f"{listed([f'{ident(name)} set to {value}' for name, value in step.sets])}"
 
 
-def _impossible(catalog: Catalog, step: Step) -> str:
-    """Why an action can never set NULL, as far as the catalog says."""
-    columns = {name for name, value in step.sets if value == "NULL"}
-    for name, value in step.sets:
-        if value == "NULL":
-            for refusal in refusing(catalog, step.table, name, columns):
-                if refusal.sqlstate != "23505":
-                    return f"{ident(name)} is {refusal.why}"
-    return ""
-
-
 def _why(refused: Refused) -> str:
     step = refused.step
     key = f"{ident(step.key.name)} of {step.table.sql}"
@@ -153,11 +142,10 @@ def verdict(made: Deletion, catalog: Catalog) -> str:
     if made.rows is None:
         if made.stopped:
             return f"It cannot be told: {made.stopped}."
-        refusing_ = [step for step in made.reach.steps.values() if step.refuses or _impossible(catalog, step)]
-        if not refusing_:
+        if not made.may_refuse:
             return "Nothing refuses: every row can be deleted."
         return (
-            f"{plural(len(refusing_), 'foreign key')} may refuse. With a key, the rows are looked at:"
+            f"{plural(made.may_refuse, 'foreign key')} may refuse. With a key, the rows are looked at:"
             f" auditor explain-delete {made.table.sql} KEY"
         )
     if made.refused:
