@@ -30,6 +30,7 @@ from auditor.probe import Matching, Relation
 from auditor.run import TRIES
 from auditor.statements import Scanner
 from auditor.text import ident, idents, listed, literal, plural, qualified, unquoted
+from auditor.watchdog import watching
 
 MOST = 1_000_000  # rows that are kept in mind; those at the end of a chain are only counted
 _CHUNK = 10_000  # rows that one query names
@@ -225,7 +226,7 @@ def explain(
         made = Deletion(table, reach, said=said)
         walk: _Walk | None = None
         try:
-            with session.transaction() as fetch:
+            with watching(session.target, lambda: [session]), session.transaction() as fetch:
                 walk = _Walk(catalog, fetch, made, most)
                 walk.begin(where)
                 walk.run()
@@ -237,7 +238,7 @@ def explain(
                 types = listed([f"{ident(c.name)} {c.type}" for c in table.columns if f"r.{ident(c.name)} " in where])
                 raise UsageError(f"{said} is no key of {table.sql}: {types} (SQLSTATE {state})") from None
             reason, detail = reason_of(error, session)
-            if reason == "standby_conflict" and left and session.alive:
+            if reason in ("standby_conflict", "lock") and left and session.alive:
                 continue
             made.stopped = f"{reason.replace('_', ' ')}, {detail}"
         except KeyboardInterrupt:
