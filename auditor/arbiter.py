@@ -457,6 +457,16 @@ def countable(texts: Iterable[str | None]) -> bool:
     return True
 
 
+def builtin(texts: Iterable[str | None]) -> bool:
+    """Whether these expressions, as the server deparsed them with an empty search_path, name nothing outside pg_catalog.
+
+    Planning them runs immutable functions of pg_catalog only, which compute.
+    """
+    tokens = [token for text in texts for token in Scanner(text or "").tokens]
+    strange = ("parameter", "other")
+    return not any(t.marks(".") or t.says("select", "operator") or t.kind in strange for t in tokens)
+
+
 def _own(table: Table) -> Iterator[str]:
     for index in table.indexes:
         yield from (key.expression for key in index.keys if key.column is None)

@@ -65,10 +65,10 @@ def restore_rows(table: Table, copy: str) -> str:
 
 def restore_values(table: Table, columns: Iterable[str], copy: str) -> str:
     """UPDATE that takes columns back from the rows that `keep_rows` kept; the table needs a row key."""
-    kept = qualified(table.schema, copy)
-    values = ", ".join(f"{ident(name)} = kept.{ident(name)}" for name in columns)
-    same = " AND ".join(f"kept.{ident(name)} = {ident(table.name)}.{ident(name)}" for name in table.row_key)
-    return f"UPDATE {target(table)} SET {values} FROM {kept} AS kept WHERE {same};"
+    kept = "kept" if table.name != "kept" else "held"
+    values = ", ".join(f"{ident(name)} = {kept}.{ident(name)}" for name in columns)
+    same = " AND ".join(f"{kept}.{ident(name)} = {ident(table.name)}.{ident(name)}" for name in table.row_key)
+    return f"UPDATE {target(table)} SET {values} FROM {qualified(table.schema, copy)} AS {kept} WHERE {same};"
 
 
 def drop_constraint(table: Table, name: str) -> str:

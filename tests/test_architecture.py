@@ -37,6 +37,7 @@ A_CHECK_MAY_IMPORT = (
     "auditor.ddl",
     "auditor.*remedies",
     "auditor.refusals",
+    "auditor.defaults",
     "auditor.arbiter",
     "auditor.cascade",
     "auditor.cancelling",

@@ -45,6 +45,8 @@ SETTINGS = (
 NO_ROWS = {
     "companions/sync-trigger-missing",
     "foundations/trigger-disabled",
+    "nullability/default-violates-check",
+    "nullability/insert-deadlock",
     "references/duplicate-fk",
     "references/fk-not-enforced",
     "references/fk-type-mismatch",

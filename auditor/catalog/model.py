@@ -54,6 +54,7 @@ class Type:
     element: int = 0  # of an array, or a domain over one: the oid of its elements' type
     demanding: tuple[int, ...] = ()  # the domains of the chain that are NOT NULL, by oid
     collatable: bool = False
+    under: str = ""  # of a domain: the type under it with its length, as format_type writes it
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,8 +112,7 @@ class Relation:
             theirs, mine = (column for _, column in sides)
             if mine.collation != theirs.collation and mine.collatable and theirs.collatable:
                 left += f" COLLATE {qualified(*theirs.collation or ('pg_catalog', 'default'))}"
-            sign = operator if schema == "pg_catalog" else f"OPERATOR({ident(schema)}.{operator})"
-            conditions.append(f"{left} {sign} {right}")
+            conditions.append(f"{left} {sign((schema, operator))} {right}")
         return conditions
 
     def covered(self, own: str, other: str) -> str:
@@ -127,6 +126,12 @@ class Relation:
         MATCH FULL for any."""
         texts = [f"{ident(own)}.{ident(name)} IS NOT NULL" for name in self.columns]
         return f"({' OR '.join(texts)})" if self.match == "f" and len(texts) > 1 else " AND ".join(texts)
+
+
+def sign(operator: Operator) -> str:
+    """An operator as SQL, under an empty search_path."""
+    schema, name = operator
+    return name if schema == "pg_catalog" else f"OPERATOR({ident(schema)}.{name})"
 
 
 def referenced_name(table: Table) -> str:
@@ -329,7 +334,25 @@ class Planned:
         yield self.table, None
 
 
-Probe = Unmatched | Pairs | Cycles | Duplicates | Matching | Values | Planned
+@dataclass(frozen=True, slots=True)
+class Constants:
+    """What conditions over constants come to, each with the names it has for values; nothing is run, no row is read.
+
+    The server folds what is immutable when it plans (documentation: Function Volatility Categories). The answer's
+    `values` are one pair for each condition, in order: `true`, `false`, `null`, the SQLSTATE with which the server refuses
+    it, or nothing where it is not constant; and 1. The texts must be `auditor.arbiter.builtin`. `table` is the one to name
+    meanwhile.
+    """
+
+    table: Table
+    conditions: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+    def reads(self) -> Reads:
+        """Nothing."""
+        return iter(())
+
+
+Probe = Unmatched | Pairs | Cycles | Duplicates | Matching | Values | Planned | Constants
 
 
 class UnansweredError(Exception):
@@ -339,7 +362,7 @@ class UnansweredError(Exception):
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the rows said: `count` rows of `examined`, in `groups` different keys where that has a meaning; `values`
-    are for Values only."""
+    are for Values and Constants."""
 
     count: int
     examined: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -14,6 +15,7 @@ from auditor.catalog.model import Table
 from auditor.check import Evidence
 from auditor.probe import (
     Answer,
+    Constants,
     Cycles,
     Duplicates,
     Matching,
@@ -28,6 +30,7 @@ from auditor.probe import (
 from auditor.probe.sql import (
     Condition,
     Rows,
+    folded,
     key_expression,
     partner,
     raw,
@@ -188,10 +191,35 @@ def _(question: Planned, fetch: Fetch, samples: Samples) -> Answer:
     return Answer(int(not state), 0, Evidence(None, sql=f"EXPLAIN {statement};", strategy="explain"))
 
 
-def _refusal(fetch: Fetch, statement: str) -> str:
-    """The SQLSTATE with which the server refuses a statement for what it says; empty when it does not."""
+@ask.register
+def _(question: Constants, fetch: Fetch, samples: Samples) -> Answer:
+    fetch("SAVEPOINT planning")
+    size, many = 64, len(question.conditions)
+    said = [each for first in range(0, many, size) for each in _folded(question, fetch, first, min(first + size, many))]
+    return Answer(0, 0, Evidence(None, strategy="explain"), values=tuple((each, 1) for each in said))
+
+
+def _folded(question: Constants, fetch: Fetch, first: int, last: int) -> list[str]:
+    """What these conditions come to. One that is refused takes those beside it along: they are asked by halves."""
+    plan: list[str] = []
+    state = _refusal(fetch, f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {folded(question, first, last)}", plan)
+    if not state:
+        top = json.loads(plan[0])[0]["Plan"]
+        rows = top["Plans"] if top["Node Type"] == "Append" else [top]
+        known = {"true": "true", "false": "false", "NULL::boolean": "null"}
+        return [known.get(row["Output"][0], "") for row in rows]
+    if last - first == 1:
+        return [state]
+    middle = (first + last) // 2
+    return [*_folded(question, fetch, first, middle), *_folded(question, fetch, middle, last)]
+
+
+def _refusal(fetch: Fetch, statement: str, plan: list[str] | None = None) -> str:
+    """The SQLSTATE with which the server refuses a statement for what it says; empty when it does not. `plan` takes what it answers."""
     try:
-        fetch(statement)
+        rows = fetch(statement)
+        if plan is not None:
+            plan += (row[0] or "" for row in rows)
     except Exception as error:  # of the driver, which this module does not know
         state = str(getattr(error, "sqlstate", None) or "")
         if state[:2] not in ("0A", "22", "42", "55") or state == "55P03":

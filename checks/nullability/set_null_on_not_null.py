@@ -13,9 +13,9 @@ Fix: NO ACTION, which says what happens anyway; or DROP NOT NULL, so that the pr
 from collections.abc import Iterator
 from functools import partial
 
-from auditor import ddl
+from auditor.action_remedies import otherwise
 from auditor.catalog.model import Catalog, ForeignKey, Table
-from auditor.check import Ask, Clean, Depth, Finding, Fix, Object, Result, Severity
+from auditor.check import Ask, Clean, Depth, Finding, Object, Result, Severity
 from auditor.probe import Answer, Pairs
 from auditor.refusals import Refusal, refusing
 from auditor.text import ident, listed, plural
@@ -114,7 +114,7 @@ def judged(
         title=title,
         message=message,
         related=(parent.object(columns=key.referenced_columns),),
-        fixes=fixes(catalog, table, key, parent, refused),
+        fixes=otherwise("n", table, key, parent, [r for refusals in refused.values() for r in refusals]),
     )
 
 
@@ -130,52 +130,3 @@ def cascading(catalog: Catalog, table: Table) -> list[str]:
                 todo.append(catalog.tables[key.referenced])
                 found.append(catalog.tables[key.referenced].sql)
     return sorted(found)
-
-
-def fixes(catalog: Catalog, table: Table, key: ForeignKey, parent: Table, refused: Refused) -> tuple[Fix, ...]:
-    back = ddl.replace_foreign_key(table, key, parent)
-    locks = f"{ddl.LOCK_ADD_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}"
-
-    def with_action(action: str) -> tuple[str, ...]:
-        changed = {
-            "on_delete": action if key.on_delete == "n" else None,
-            "on_update": action if key.on_update == "n" else None,
-        }
-        return ddl.replace_foreign_key(table, key, parent, **changed)
-
-    made = [
-        Fix(
-            "Say NO ACTION: the deletion is refused as it is now, and the schema says so",
-            with_action("a"),
-            back,
-            locks,
-            ("Whoever deletes a row has to move or delete the rows that point to it first.",),
-            recommended=True,
-        )
-    ]
-    each = [refusal for refusals in refused.values() for refusal in refusals]
-    allow = tuple(dict.fromkeys(statement for refusal in each for statement in refusal.allow))
-    forbid = tuple(dict.fromkeys(statement for refusal in each for statement in refusal.forbid))
-    caveats = ["Code that reads the column must expect NULL."]
-    if any(refusal.of_domain for refusal in each):
-        caveats.append("The domain changes for every column that uses it.")
-    if all(refusal.allow for refusal in each):
-        made.append(
-            Fix(
-                "Let the column be NULL: the promise is kept",
-                allow,
-                tuple(reversed(forbid)),
-                ddl.LOCK_ALTER,
-                (*caveats, "The rollback fails once rows hold NULL."),
-            )
-        )
-    made.append(
-        Fix(
-            f"CASCADE: rows of {table.sql} go with the row they point to",
-            with_action("c"),
-            back,
-            locks,
-            (f"Deleting a row of {parent.sql} then deletes rows of {table.sql}, and what cascades from there.",),
-        )
-    )
-    return tuple(made)
