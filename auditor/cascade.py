@@ -5,6 +5,7 @@ All of it is read from the catalog. Documentation: Constraints, Foreign Keys; CR
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,10 @@ from auditor.text import ident
 NULL = "NULL"
 Values = Mapping[str, str]  # columns and what they are set to, as SQL
 Effect = tuple[int, str, tuple[tuple[str, str], ...]]  # a table, delete or update, and what is set
+
+Way = tuple[
+    tuple[Table, ForeignKey, Table], ...
+]  # keys that cascade, from the top down: table, its key, what it references
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,24 @@ def default(catalog: Catalog, table: Table, name: str) -> str:
     """What SET DEFAULT puts into a column, as SQL: its own default, that of its domain, or else NULL."""
     column = table.by_name[name]
     return column.default or catalog.types[column.type_oid].default or NULL
+
+
+def above(catalog: Catalog, table: Table) -> Iterator[Way]:
+    """The tables whose deletes cascade to this one, the nearest first: the keys on the shortest way down, from there on."""
+    known = {**catalog.beyond, **catalog.tables}
+    seen = {root(catalog, table).oid}
+    todo: deque[tuple[Table, Way]] = deque([(table, ())])
+    while todo:
+        current, way = todo.popleft()
+        for member in family(catalog, root(catalog, current)):
+            for key in member.foreign_keys:
+                parent = known.get(key.referenced)
+                if key.on_delete != "c" or not key.enforced or not key.fires or parent is None:
+                    continue
+                if root(catalog, parent).oid not in seen:
+                    seen.add(root(catalog, parent).oid)
+                    todo.append((parent, ((member, key, parent), *way)))
+                    yield todo[-1][1]
 
 
 def impossible(catalog: Catalog, step: Step) -> str:

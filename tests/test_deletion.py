@@ -5,25 +5,30 @@ AUDITOR_DELETION_SCHEMAS and AUDITOR_REPROOF_SEED choose how many schemas, and w
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from hypothesis import strategies as st
 
 from auditor.audit import open_catalog
 from auditor.catalog.model import Catalog
 from auditor.connection import Session, Target
-from auditor.deletion import Deletion, explain
+from auditor.deletion import Deletion, explain, find
 from tests.conftest import Make
-from tests.helpers import drawn
+from tests.helpers import audit, drawn, login, run_auditor
 
-SCHEMAS = int(os.environ.get("AUDITOR_DELETION_SCHEMAS", "200"))
+SCHEMAS = int(os.environ.get("AUDITOR_DELETION_SCHEMAS", "100"))
 SEED = int(os.environ.get("AUDITOR_REPROOF_SEED", "0")) or secrets.randbits(32)
 TOGETHER = 25  # schemas in one database
 
@@ -279,3 +284,227 @@ def test_random_deletions(database: Make, version: int, record_property: Callabl
         f"deletions foretold: {total} rows of {len(made)} random schemas: {dict(verdicts)}, seed {SEED},"
         f" {time.monotonic() - started:.1f} s",
     )
+
+
+# --- what stands further up, for the check that finds the key in the way ---------------------------------------------
+
+UPWARD = """
+CREATE TABLE regions (id int PRIMARY KEY);
+CREATE TABLE orgs (id int PRIMARY KEY, region_id int REFERENCES regions ON DELETE CASCADE);
+CREATE TABLE workspaces (id int PRIMARY KEY, org_id int REFERENCES orgs ON DELETE CASCADE);
+CREATE TABLE users (id int PRIMARY KEY, workspace_id int NOT NULL REFERENCES workspaces ON DELETE SET NULL);
+INSERT INTO regions SELECT generate_series(1, 4);
+INSERT INTO orgs SELECT n, (n + 1) / 2 FROM generate_series(1, 6) AS n;
+INSERT INTO workspaces SELECT n, (n + 1) / 2 FROM generate_series(1, 9) AS n;
+INSERT INTO users VALUES (1, 1), (2, 2), (3, 3);
+"""
+CHECK = "nullability/set-null-on-not-null"
+
+
+def refusing(dsn: str, table: str) -> int:
+    """How many rows of a table cannot be deleted, each tried."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        count = 0
+        for (key,) in connection.execute(f"SELECT id FROM {table}".encode()).fetchall():
+            try:
+                with connection.transaction(force_rollback=True):
+                    connection.execute(f"DELETE FROM {table} WHERE id = {key}".encode())
+            except psycopg.errors.NotNullViolation:
+                count += 1
+        return count
+
+
+def test_who_stands_further_up_is_named_and_counted(database: Make) -> None:
+    dsn = database(UPWARD)
+    (finding,) = audit(dsn, select=[CHECK]).findings
+    assert finding.title.startswith("3 of 9 rows of public.workspaces cannot be deleted: ")
+    assert (refusing(dsn, "workspaces"), refusing(dsn, "orgs"), refusing(dsn, "regions")) == (3, 2, 1)
+    assert (
+        " Deleting from public.orgs fails too, where it cascades to such rows: its deletes go on to public.workspaces"
+        " (org_id), and public.users (workspace_id) refuses; that holds 2 of 6 rows today."
+        " Deleting from public.regions fails too, where it cascades to such rows: its deletes go on to public.orgs"
+        " (region_id) and public.workspaces (org_id), and public.users (workspace_id) refuses; that holds 1 of 4 rows today."
+    ) in finding.message
+    (unread,) = audit(dsn, select=[CHECK], depth="catalog").findings
+    assert "Deleting from public.regions fails too" in unread.message
+    assert "today" not in unread.message
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "ALTER TABLE users ADD org_id int REFERENCES orgs ON DELETE CASCADE; UPDATE users SET org_id = 1",
+        "ALTER TABLE workspaces ADD up int REFERENCES workspaces ON DELETE CASCADE",
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER keep BEFORE DELETE ON workspaces FOR EACH ROW EXECUTE FUNCTION keep()",
+    ],
+    ids=["another way", "itself", "cancelled"],
+)
+def test_what_cannot_be_counted_is_only_named(database: Make, more: str) -> None:
+    (finding,) = audit(database(UPWARD, more), select=[CHECK]).findings
+    assert "Deleting from public.orgs fails too" in finding.message
+    assert "of 6 rows today" not in finding.message
+
+
+def test_a_circle_of_cascades_ends(database: Make) -> None:
+    more = "ALTER TABLE regions ADD workspace_id int REFERENCES workspaces ON DELETE CASCADE"
+    dsn = database(UPWARD, more)
+    (finding,) = audit(dsn, select=[CHECK]).findings
+    assert finding.message.count("fails too") == 2
+    said = command(dsn, "regions", "1")
+    assert said.returncode == 1
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+NAMED = """
+CREATE SCHEMA app;
+CREATE TABLE app.orgs (id int PRIMARY KEY, name text);
+CREATE TABLE app."Web Users" (org_id int REFERENCES app.orgs ON DELETE CASCADE, "the no" int, PRIMARY KEY (org_id, "the no"));
+CREATE TABLE app.logs (org_id int, no int, FOREIGN KEY (org_id, no) REFERENCES app."Web Users" ON DELETE SET NULL);
+CREATE TABLE app.bills (id int PRIMARY KEY, org_id int REFERENCES app.orgs DEFERRABLE INITIALLY DEFERRED);
+CREATE VIEW app.shown AS SELECT * FROM app.orgs;
+INSERT INTO app.orgs VALUES (1, 'one'), (2, 'two'), (3, 'three');
+INSERT INTO app."Web Users" VALUES (1, 1), (1, 2), (2, 1);
+INSERT INTO app.logs VALUES (1, 1), (1, 1), (2, 1);
+INSERT INTO app.bills VALUES (1, 2);
+"""
+
+
+def command(dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_auditor("explain-delete", "-d", dsn, *arguments, cwd=Path(tempfile.gettempdir()))
+
+
+def test_the_command_tells_what_goes_what_changes_and_what_refuses(database: Make) -> None:
+    dsn = database(NAMED)
+    said = command(dsn, "app.orgs", "1")
+    assert (said.returncode, said.stderr) == (0, "")
+    assert said.stdout == (
+        "Deleting 1 row of app.orgs where id = 1:\n"
+        '  - app."Web Users" (org_id): ON DELETE CASCADE: 2 rows deleted\n'
+        "    - app.logs (org_id, no): ON DELETE SET NULL: 2 rows: org_id and no set to NULL\n"
+        "  1 more foreign key does nothing: no row points there.\n"
+        "\n"
+        'Rows that go: app.orgs 1, app."Web Users" 2\n'
+        "Values that change: app.logs.org_id 2 (NULL), app.logs.no 2 (NULL)\n"
+        "\n"
+        "It can be deleted: 3 rows of 2 tables go.\n"
+    )
+    refused = command(dsn, "orgs", "id=2")
+    assert refused.returncode == 1
+    assert "✖ app.bills (org_id): ON DELETE NO ACTION: refused at COMMIT, 1 row (23503)" in refused.stdout
+    assert refused.stdout.endswith("It would be refused (SQLSTATE 23503).\n")
+    assert all(len(text) <= 80 for text in refused.stdout.splitlines())
+    composite = command(dsn, 'app."Web Users"', "2", "1")
+    assert composite.returncode == 0
+    assert command(dsn, "app.Web Users", "2", "1").returncode == 2  # psql folds it
+    by_name = command(dsn, 'app."Web Users"', '"the no"=1')
+    assert "Deleting 2 rows" in by_name.stdout
+    data = json.loads(command(dsn, "app.orgs", "2", "-f", "json").stdout)
+    assert data["exit_code"] == 1
+    assert [(one["table"], one["sqlstate"], one["at"]) for one in data["refused"]] == [("bills", "23503", "commit")]
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM app.orgs").fetchone() == (3,)
+
+
+def test_without_a_key_no_row_is_read(database: Make) -> None:
+    dsn = login(database(NAMED), "GRANT USAGE ON SCHEMA app TO {role}")
+    said = command(dsn, "app.orgs")
+    assert said.returncode == 1
+    assert "app.bills (org_id): ON DELETE NO ACTION: refused at COMMIT while a row points there" in " ".join(
+        said.stdout.split()
+    )
+    assert "1 foreign key may refuse." in said.stdout
+    assert command(dsn, 'app."Web Users"').returncode == 0
+    unread = command(dsn, "app.orgs", "1")
+    assert unread.returncode == 4
+    assert unread.stdout.endswith("It cannot be told: no SELECT on app.orgs.\n")
+
+
+def test_what_cannot_be_read_is_said(database: Make) -> None:
+    grants = ("GRANT USAGE ON SCHEMA app TO {role}", "GRANT SELECT ON app.orgs, app.bills TO {role}")
+    dsn = login(database(NAMED), *grants)
+    said = command(dsn, "app.orgs", "1")
+    assert said.returncode == 4
+    assert 'no SELECT on app."Web Users": its rows were not looked at' in said.stdout
+    assert command(dsn, "app.orgs", "2").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("app.org", "1"), "there is no table app.org; did you mean app.orgs?"),
+        (("app.shown", "1"), "app.shown is a view: no foreign key acts when its rows are deleted"),
+        (("a.b.c", "1"), "a.b.c: expected a table, or schema.table"),
+        (("app.orgs", "9"), "app.orgs has no row with id = 9: nothing would be deleted"),
+        (("app.orgs", "x"), "id = x is no key of app.orgs: id integer (SQLSTATE 22P02)"),
+        (("app.orgs", "1", "2"), "the key of app.orgs is (id): 1 value expected, 2 given"),
+        (("app.logs", "1"), "app.logs has no primary key: name columns, column=value"),
+        (('app."Web Users"', "1"), 'the key of app."Web Users" is (org_id, "the no"): 2 values expected, 1 given'),
+        (("app.orgs", "id=1", "-f", "html"), "-f html: expected terminal or json"),
+    ],
+)
+def test_bad_input_is_one_line(database: Make, arguments: tuple[str, ...], error: str) -> None:
+    said = command(database(NAMED), *arguments)
+    assert (said.returncode, said.stdout, said.stderr) == (2, "", f"auditor: {error}\n")
+
+
+# --- what the random schemas do not have -----------------------------------------------------------------------------
+
+
+def told(dsn: str, name: str, where: str, most: int = 1_000_000) -> Deletion:
+    with Session(Target(dsn)) as session:
+        catalog = open_catalog(session)
+        return explain(session, catalog, find(session, catalog, name), where, where, most)
+
+
+def test_the_order_of_triggers_decides(database: Make) -> None:
+    """NO ACTION is looked at when its turn comes: a row that a later cascade would delete is in the way, an earlier one not."""
+    before = "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1);"
+    rows = "INSERT INTO c VALUES (1, 1)"
+    first = "CREATE TABLE c (x int REFERENCES a ON DELETE CASCADE, y int REFERENCES a);"
+    last = "CREATE TABLE c (y int REFERENCES a, x int REFERENCES a ON DELETE CASCADE);"
+    assert not told(database(before, first, rows), "a", "r.id = 1").refused
+    assert [refused.sqlstate for refused in told(database(before, last, rows), "a", "r.id = 1").refused] == ["23503"]
+
+
+def test_more_rows_than_can_be_kept_in_mind(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1);"
+        "CREATE TABLE b (id int PRIMARY KEY, a int REFERENCES a ON DELETE CASCADE); INSERT INTO b SELECT n, 1 FROM generate_series(1, 500) n;"
+        "CREATE TABLE c (b int REFERENCES b ON DELETE CASCADE); INSERT INTO c SELECT n % 500 + 1 FROM generate_series(1, 20000) n"
+    )
+    whole = told(dsn, "a", "r.id = 1", 500)
+    assert (sum(whole.deleted.values()), whole.stopped) == (20_501, "")  # c is counted, not kept
+    part = told(dsn, "a", "r.id = 1", 400)
+    assert (part.exit_code, "more than 400 rows" in part.stopped) == (4, True)
+
+
+def test_what_cannot_be_known_is_said(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1);"
+        "CREATE TABLE b (id serial, a int DEFAULT (random() * 9)::int REFERENCES a ON DELETE SET DEFAULT); INSERT INTO b (a) VALUES (1);"
+        "CREATE FUNCTION f(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';"
+        "CREATE TABLE c (a int REFERENCES a ON DELETE SET NULL, CHECK (f(a))); INSERT INTO c VALUES (1);"
+        "CREATE TABLE d (a int REFERENCES a ON DELETE SET NULL) PARTITION BY LIST (a);"
+        "CREATE TABLE d1 PARTITION OF d FOR VALUES IN (1); INSERT INTO d VALUES (1)"
+    )
+    found = told(dsn, "a", "r.id = 1")
+    assert found.exit_code == 4
+    said = "\n".join(found.unsure)
+    assert "the default of public.b.a is made when it is set" in said
+    assert "the CHECK c_a_check of public.c is not evaluated" in said
+    assert "moves rows of public.d to another partition" in said
+
+
+def test_triggers_that_may_cancel_are_named(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1);"
+        "CREATE TABLE b (a int REFERENCES a ON DELETE CASCADE); INSERT INTO b VALUES (1);"
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+        "CREATE TRIGGER keep BEFORE DELETE ON b FOR EACH ROW EXECUTE FUNCTION keep();"
+        "CREATE TRIGGER tell AFTER DELETE ON a FOR EACH ROW EXECUTE FUNCTION keep()"
+    )
+    found = told(dsn, "a", "r.id = 1")
+    assert found.cancelling == ("the trigger keep of public.b may return NULL",)
+    assert found.triggers == ("tell of public.a, after delete",)
