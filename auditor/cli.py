@@ -601,6 +601,7 @@ def explain_delete(
     pace: Pace = None,
     statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
 ) -> None:
     """What deleting a row would delete, change and be refused by. Nothing is deleted: the rows are read in one snapshot.
@@ -611,7 +612,8 @@ def explain_delete(
     import shutil
 
     from auditor.audit import open_catalog
-    from auditor.config import load as load_settings
+    from auditor.catalog.infer import complete
+    from auditor.config import Settings
     from auditor.connection import Session
     from auditor.deletion import condition, explain, find
     from auditor.output import write
@@ -619,10 +621,11 @@ def explain_delete(
 
     if format not in ("terminal", "json"):
         raise UsageError(f"-f {format}: expected terminal or json")
-    given = {"pace": pace, "statement_timeout": statement_timeout, "lock_timeout": lock_timeout}
-    settings = load_settings(config, {name: value for name, value in given.items() if value is not None})
+    settings = _settings(
+        config, pace=pace, statement_timeout=statement_timeout, lock_timeout=lock_timeout, trust_owner=trust_owner
+    )
     with Session(_target(settings, "", host, port, username, dbname, allow_role)) as session:
-        catalog = open_catalog(session, statistics=False)
+        catalog = complete(open_catalog(session, statistics=False), Settings(audit=settings.audit), suspect=False)
         found = find(session, catalog, table)
         where, said = condition(catalog, found, key) if key else ("", "")
         made = explain(session, catalog, found, where, said)

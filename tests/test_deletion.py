@@ -24,9 +24,11 @@ from hypothesis import strategies as st
 from auditor.audit import open_catalog
 from auditor.catalog.model import Catalog
 from auditor.connection import Session, Target
-from auditor.deletion import Deletion, explain, find
+from auditor.deletion import Deletion, condition, explain, find
+from auditor.text import safe_text
 from tests.conftest import Make
 from tests.helpers import audit, drawn, login, run_auditor
+from tests.test_hostile import NAMES
 
 SCHEMAS = int(os.environ.get("AUDITOR_DELETION_SCHEMAS", "100"))
 SEED = int(os.environ.get("AUDITOR_REPROOF_SEED", "0")) or secrets.randbits(32)
@@ -382,7 +384,8 @@ def test_the_command_tells_what_goes_what_changes_and_what_refuses(database: Mak
     assert said.stdout == (
         "Deleting 1 row of app.orgs where id = 1:\n"
         '  - app."Web Users" (org_id): ON DELETE CASCADE: 2 rows deleted\n'
-        "    - app.logs (org_id, no): ON DELETE SET NULL: 2 rows: org_id and no set to NULL\n"
+        "    - app.logs (org_id, no): ON DELETE SET NULL: 2 rows: org_id and no set to\n"
+        "        NULL\n"
         "  1 more foreign key does nothing: no row points there.\n"
         "\n"
         'Rows that go: app.orgs 1, app."Web Users" 2\n'
@@ -447,6 +450,28 @@ def test_what_cannot_be_read_is_said(database: Make) -> None:
 def test_bad_input_is_one_line(database: Make, arguments: tuple[str, ...], error: str) -> None:
     said = command(database(NAMED), *arguments)
     assert (said.returncode, said.stdout, said.stderr) == (2, "", f"auditor: {error}\n")
+
+
+@pytest.mark.parametrize("name", NAMES, ids=range(len(NAMES)))
+def test_hostile_names_are_names(database: Make, name: str) -> None:
+    quoted = '"' + name[:20].replace('"', '""') + '"'
+    dsn = database(
+        f"CREATE SCHEMA {quoted}; CREATE DOMAIN {quoted}.kind AS int CHECK (VALUE < 5);"
+        f"CREATE TABLE {quoted}.{quoted} ({quoted} {quoted}.kind DEFAULT 1 PRIMARY KEY);"
+        f"CREATE TABLE {quoted}.c ({quoted} {quoted}.kind DEFAULT 2 CHECK ({quoted} > 1) CONSTRAINT {quoted}"
+        f" REFERENCES {quoted}.{quoted} ON DELETE SET DEFAULT);"
+        f"CREATE TABLE {quoted}.d ({quoted} int REFERENCES {quoted}.{quoted});"
+        f"INSERT INTO {quoted}.{quoted} VALUES (2), (3), (4); INSERT INTO {quoted}.c VALUES (3), (2); INSERT INTO {quoted}.d VALUES (4)"
+    )
+    said = command(dsn, f"{quoted}.{quoted}", "3")
+    assert said.returncode == 0, said
+    assert "1 (the default)" in said.stdout
+    assert said.stdout.isprintable() or safe_text(said.stdout) == said.stdout
+    with Session(Target(dsn)) as session:
+        catalog = open_catalog(session)
+        table = find(session, catalog, f"{quoted}.{quoted}")
+        assert explain(session, catalog, table, *condition(catalog, table, ["3"])).unsure == ()
+        assert explain(session, catalog, table, *condition(catalog, table, [f"{quoted}=4"])).exit_code == 1
 
 
 # --- what the random schemas do not have -----------------------------------------------------------------------------

@@ -24,7 +24,7 @@ CREATE TABLE plain (id int PRIMARY KEY, team int NOT NULL REFERENCES teams);
 
 -- CHECKs that are false once the columns are NULL, and others that may hold
 CREATE TABLE posts (id int PRIMARY KEY, team int REFERENCES teams ON DELETE SET NULL, label text, CONSTRAINT told CHECK (NOT (team IS NULL OR label = 'none'))); -- finds: Rows of public.teams cannot be deleted once referenced: public.posts.team is under the CHECK told, which forbids NULL, but ON DELETE SET NULL
-CREATE TABLE votes (id int PRIMARY KEY, team int REFERENCES teams ON DELETE SET NULL, size int NOT NULL, CONSTRAINT both CHECK (num_nonnulls(team, size) = 2)); -- finds: Rows of public.teams cannot be deleted once referenced: public.votes.team is under the CHECK "both", which forbids NULL, but ON DELETE SET NULL
+CREATE TABLE votes (id int PRIMARY KEY, team int REFERENCES teams ON DELETE SET NULL, size int NOT NULL, CONSTRAINT counted CHECK (num_nonnulls(team, size) = 2)); -- finds: Rows of public.teams cannot be deleted once referenced: public.votes.team is under the CHECK counted, which forbids NULL, but ON DELETE SET NULL
 CREATE TABLE cups (id int PRIMARY KEY, team int REFERENCES teams ON DELETE SET NULL, CONSTRAINT told CHECK (coalesce(team, 0) <> 0 AND team IS DISTINCT FROM NULL)); -- finds: Rows of public.teams cannot be deleted once referenced: public.cups.team is under the CHECK told, which forbids NULL, but ON DELETE SET NULL
 CREATE DOMAIN some_ref AS int CHECK (VALUE IS NOT NULL OR VALUE > 7 AND VALUE IS NOT NULL);
 CREATE TABLE flags (id int PRIMARY KEY, team some_ref REFERENCES teams ON DELETE SET NULL); -- finds: Rows of public.teams cannot be deleted once referenced: public.flags.team is of the domain public.some_ref, whose CHECK forbids NULL, but ON DELETE SET NULL
