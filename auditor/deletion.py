@@ -142,6 +142,7 @@ class _TooManyError(Exception):
 # --- what is to be deleted -------------------------------------------------------------------------------------------
 
 _PART = re.compile(r'(?:"(?:[^"]|"")*"|[^."])+')
+_PAIR = re.compile(r'((?:[uU]&)?"(?:[^"]|"")+"|[^"=]+)=(.*)\Z', re.DOTALL)
 
 
 def find(session: Session, catalog: Catalog, name: str) -> Table:
@@ -180,11 +181,12 @@ def condition(catalog: Catalog, table: Table, key: Sequence[str]) -> tuple[str, 
 
     Raises UsageError where it is no key of the table.
     """
-    pairs = [(unquoted(name.strip()), value) for name, equals, value in (text.partition("=") for text in key) if equals]
+    pairs = [(unquoted(found[1].strip()), found[2]) for text in key if (found := _PAIR.match(text))]
     named = len(pairs) == len(key) and all(name in table.by_name for name, _ in pairs)
-    if not named and any(name in table.by_name for name, _ in pairs) and len(table.row_key) != len(key):
-        unknown = next((text for text in key if unquoted(text.partition("=")[0].strip()) not in table.by_name), key[0])
-        raise UsageError(f"{unknown}: {table.sql} has no such column{nearest(unknown, sorted(table.by_name))}")
+    if not named and pairs and len(table.row_key) != len(key):
+        unknown = next((name for name, _ in pairs if name not in table.by_name), "")
+        wrong = f"{table.sql} has no column {ident(unknown)}{nearest(unknown, sorted(table.by_name))}"
+        raise UsageError(wrong if unknown else f"{listed(list(key))}: expected values of the key, or column=value each")
     if not named:
         if not table.row_key:
             raise UsageError(f"{table.sql} has no primary key: name columns, column=value")

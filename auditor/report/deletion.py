@@ -155,7 +155,7 @@ def verdict(made: Deletion, catalog: Catalog) -> str:
     if made.stopped:
         return f"It cannot be told whether it is refused: {made.stopped}. The counts are of what was seen by then."
     total = sum(made.deleted.values())
-    more = f": {plural(total, 'row')} of {plural(len(made.deleted), 'table')} go"
+    more = f": {plural(total, 'row')} of {plural(len(made.deleted), 'table')} {'goes' if total == 1 else 'go'}"
     if made.unsure:
         return f"Nothing that could be looked at refuses{more}; see what is not certain."
     return f"It can be deleted{more}."
