@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -19,6 +21,7 @@ from auditor import __version__
 from auditor.catalog.model import Catalog, Server, Statement, Table
 from auditor.catalog.read import read_catalog, read_locked
 from auditor.check import Ask, Depth, Finding, NotChecked, Object, Severity
+from auditor.check import Past as Past
 from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
@@ -108,8 +111,21 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """What an earlier audit counted."""
+
+    at: str
+    error: int
+    warning: int
+    info: int
+    not_checked: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
-    """A finished audit. `notes` are sentences about the run itself that the reader should know."""
+    """A finished audit. `notes` are sentences about the run itself that the reader should know, `past` earlier audits that
+    asked for the same, the oldest first."""
 
     tool: Tool
     run: Run
@@ -118,6 +134,7 @@ class Audit:
     findings: tuple[Finding, ...]
     coverage: tuple[Coverage, ...]
     notes: tuple[str, ...] = ()
+    past: tuple[Point, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -196,6 +213,7 @@ class Auditor:
     report: Callable[[Any], None] = lambda _: None
     known: frozenset[str] = frozenset()  # fingerprints of a baseline
     interrupted: bool = False  # after `run`: it was stopped before its end
+    _started: float = field(default_factory=time.monotonic)
     _ways: Counter[str] = field(default_factory=Counter)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
@@ -243,11 +261,13 @@ class Auditor:
         from auditor.run import Failure, Runner
 
         options = self.settings.audit
-        runner = Runner(self.target, options.connections, Samples(options.samples, options.deny), catalog, self.report)
+        samples = Samples(options.samples, options.deny)
+        deadline = self._started + (options.time_budget or math.inf)
+        runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)
-        self.interrupted = self.interrupted or runner.stopped
+        self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")
         self._ways.update(runner.ways)
         for task, result in zip(made.tasks, results, strict=True):
             if isinstance(result, Failure):
@@ -281,7 +301,7 @@ class Auditor:
 
             next_ = plan(catalog, further, options.depth)
             if runner.stopped:
-                next_.give_up("cancelled", "the audit was interrupted")
+                next_.give_up(runner.left.reason, runner.left.detail)
             examined += self._execute(next_, catalog)
             made.add(next_)
         return examined
