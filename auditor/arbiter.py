@@ -122,7 +122,7 @@ def find_table(catalog: Catalog, schema: str | None, name: str, function: Functi
     if schema is not None:
         return catalog.by_name.get((schema, name))
     if function is not None and function.search_path is not None:
-        named = (catalog.by_name.get((s, name)) for s in _schemas(function.search_path, catalog.server.user))
+        named = (catalog.by_name.get((s, name)) for s in schemas(function.search_path, catalog.server.user))
         return next((table for table in named if table is not None), None)
     for near in (function.schema if function is not None else "public", "public"):
         if (near, name) in catalog.by_name:
@@ -131,7 +131,8 @@ def find_table(catalog: Catalog, schema: str | None, name: str, function: Functi
     return same[0] if len(same) == 1 else None
 
 
-def _schemas(search_path: str, user: str) -> Iterator[str]:
+def schemas(search_path: str, user: str) -> Iterator[str]:
+    """The schemas that a search_path names, in order."""
     for token in Scanner(search_path).tokens:
         if token.names or token.kind == "string":
             yield user if token.value == "$user" else token.value

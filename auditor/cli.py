@@ -637,6 +637,59 @@ def diff(
 
 
 @app.command()
+def explain_delete(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as psql takes it: name, or schema.name.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY]...", help="Values of its primary key, or COLUMN=VALUE.  [default: any row, none is read]"
+        ),
+    ] = None,
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    format: Annotated[str, typer.Option("-f", "--format", help="terminal or json.")] = "terminal",
+    config: Config = None,
+    pace: Pace = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """What deleting a row would delete, change and be refused by. Nothing is deleted: the rows are read in one snapshot.
+
+    Exit codes: 0 it can be deleted; 1 it would be refused; 2 usage, no such table or row; 3 could not connect;
+    4 it cannot be told.
+    """
+    import shutil
+
+    from auditor.audit import open_catalog
+    from auditor.catalog.infer import complete
+    from auditor.config import Settings
+    from auditor.connection import Session
+    from auditor.deletion import condition, explain, find
+    from auditor.output import write
+    from auditor.report import deletion as page
+
+    if format not in ("terminal", "json"):
+        raise UsageError(f"-f {format}: expected terminal or json")
+    settings = _settings(
+        config, pace=pace, statement_timeout=statement_timeout, lock_timeout=lock_timeout, trust_owner=trust_owner
+    )
+    with Session(_target(settings, "", host, port, username, dbname, allow_role)) as session:
+        catalog = complete(open_catalog(session, statistics=False), Settings(audit=settings.audit), suspect=False)
+        found = find(session, catalog, table)
+        where, said = condition(catalog, found, key) if key else ("", "")
+        made = explain(session, catalog, found, where, said)
+    if format == "json":
+        write(page.to_json(made, catalog), None)
+    else:
+        write(page.render(made, catalog, min(shutil.get_terminal_size().columns, 80)), None)
+    raise typer.Exit(made.exit_code)
+
+
+@app.command()
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave the server running and print its DSN.")] = False,
     output: Annotated[Path, typer.Option(help="Directory for the reports.")] = Path("demo-report"),
