@@ -6,15 +6,14 @@ it has a replica identity (documentation: Logical Replication, Publication). A u
 partial, over plain columns, and none of them may be NULL: of rows with NULL it admits any number.
 
 Not flagged: partitions (their partitioned table is, once, unless every partition has a key of its own); tables that inherit
-from another; foreign tables, views and tables of extensions; unlogged tables, whose rows are not meant to last; plain copies of
-the rows of another table of the schema, as CREATE TABLE AS makes them; a primary key that is invalid, which
+from another; foreign tables, views and tables of extensions; unlogged tables, whose rows are not meant to last; copies of
+rows of another table, as CREATE TABLE AS makes them, that are called after it (users_duplicates); a primary key that is invalid, which
 invalid-unique-index reports.
 
 Fix: make a unique index over nullable columns a key, by NOT NULL, where there is one; or add an identity column as the primary
 key.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 
 from auditor import ddl
@@ -26,37 +25,41 @@ from auditor.text import ident, idents, listed
 severity = Severity.WARNING
 depths = (Depth.CATALOG,)
 
-Shape = tuple[str, frozenset[tuple[str, int]]]
+LONG = 60  # bytes of a name that may have been cut: of 63, less what is left of a character
+
+Shape = frozenset[tuple[str, int]]
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    keyed: dict[Shape, int] = defaultdict(int)
-    for table in catalog.base_tables():
-        keyed[shape(table)] += has_key(catalog, table)
     for table in catalog.base_tables():
         if table.parents or table.persistence == "u":
             continue
-        if has_key(catalog, table) or (keyed[shape(table)] and bare(table)):
+        if has_key(catalog, table) or (bare(table) and is_copy(catalog, table)):
             yield Clean(table.object())
         else:
             yield found(catalog, table)
 
 
-def shape(table: Table) -> Shape:
-    return table.schema, frozenset((column.name, column.base_oid) for column in table.columns)
-
-
 def bare(table: Table) -> bool:
     """Whether it is a table as CREATE TABLE AS makes it."""
-    declared = (
-        table.kind == "p"
-        or table.children
-        or table.indexes
-        or table.constraints
-        or table.foreign_keys
-        or table.triggers
+    declared = table.kind == "p" or table.children or table.indexes or table.constraints or table.foreign_keys
+    return not (declared or table.triggers) and all(c.default is None and not c.not_null for c in table.columns)
+
+
+def is_copy(catalog: Catalog, table: Table) -> bool:
+    """Whether it has columns of another table, after which it is called: `users_duplicates` of users."""
+    stem = table.name.rpartition("_")[0]
+    cut = len(table.name.encode("utf-8", "surrogateescape")) >= LONG
+    return any(
+        other.schema == table.schema
+        and (other.name == stem or (cut and stem and other.name.startswith(stem)))
+        and shape(table) <= shape(other)
+        for other in catalog.tables.values()
     )
-    return not declared and all(column.default is None and not column.not_null for column in table.columns)
+
+
+def shape(table: Table) -> Shape:
+    return frozenset((column.name, column.base_oid) for column in table.columns)
 
 
 def has_key(catalog: Catalog, table: Table) -> bool:

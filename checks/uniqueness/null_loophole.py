@@ -21,7 +21,7 @@ from itertools import product
 from auditor import ddl
 from auditor.arbiter import countable, implied, normal
 from auditor.catalog.infer import columns_in, words
-from auditor.catalog.model import Catalog, Column, Index, IndexKey, Table
+from auditor.catalog.model import Catalog, Index, IndexKey, Table
 from auditor.check import Ask, Clean, Confidence, Depth, Finding, Fix, NotChecked, Object, Result, Severity
 from auditor.key_remedies import (
     Dedupe,
@@ -50,7 +50,9 @@ MOST_CASES = 6  # nullable columns of a key whose NULL cases are looked at one b
 _NAMING = {"email", "mail", "phone", "mobile", "fax", "code", "number", "no", "nr", "sku", "ean", "isbn", "barcode", "slug"} | {
     *("login", "username", "handle", "serial", "iban", "ssn", "vat", "url", "domain", "hostname", "uuid", "guid", "token", "hash"),
 }  # fmt: skip
-_STRICT = {"lower", "upper", "btrim", "md5"}  # NULL for NULL only
+_STRICT = {"lower", "upper", "btrim", "md5"}  # functions of a text, NULL for NULL only
+# Constants of date, timestamp, timestamptz and uuid.
+_FILLERS = {**dict.fromkeys((1082, 1114, 1184), "'epoch'"), 2950: "'00000000-0000-0000-0000-000000000000'"}
 _IDS = {"id", "ref", "reference", "key"}
 
 
@@ -249,7 +251,7 @@ def coalesced(
     terms = list(key_terms(table, index))
     for number, key in enumerate(index.keys):
         if key in nullable:
-            filled = filler(table.by_name[key.column]) if key.column is not None else unknown(key.expression)
+            filled = filler(table, key)
             terms[number] = f"COALESCE({key_text(key)}, {filled}){key_tail(table, key)}"
     terms += [f"({key_text(key)} IS NULL)" for key in nullable]
     locks = "SHARE while it is built: reads go on, writes wait" if table.kind == "p" else ddl.LOCK_CONCURRENTLY
@@ -266,17 +268,10 @@ def coalesced(
     )
 
 
-def filler(column: Column) -> str:
-    """A constant of the column's type; untyped strings become one of it."""
-    if column.category == "N":
-        return "0"
-    if column.category == "B":
-        return "false"
-    known = {1082: "'epoch'", 1114: "'epoch'", 1184: "'epoch'", 2950: "'00000000-0000-0000-0000-000000000000'"}
-    if column.category == "S":
-        return "''"
-    return known.get(column.base_oid) or unknown(column.type)
-
-
-def unknown(what: str) -> str:
-    return ddl.fill_in(f"a constant of the type of {what}")
+def filler(table: Table, key: IndexKey) -> str:
+    """A constant of the key's type; an untyped string becomes one of it."""
+    if key.column is None:
+        return "''" if normal(key.expression)[0] in _STRICT else ddl.fill_in("a constant of the expression's type")
+    column = table.by_name[key.column]
+    known = {"N": "0", "B": "false", "S": "''"}.get(column.category) or _FILLERS.get(column.base_oid)
+    return known or ddl.fill_in(f"a constant of the type {column.type}")

@@ -43,8 +43,8 @@ CREATE UNIQUE INDEX ON c3 (lower(email)) WHERE email IS NOT NULL;
 CREATE UNIQUE INDEX ON c3 (upper(login));
 INSERT INTO c3 VALUES (1, 'a', 'x', 1), (2, ' A', ' X', 1);
 -- a reference; no such name; no text; a column that is no key; few rows; nothing equal
-CREATE TABLE r1 (id int PRIMARY KEY, slug text UNIQUE REFERENCES tags (slug));
-INSERT INTO r1 VALUES (1, 'a'), (2, 'A');
+CREATE TABLE r1 (id int PRIMARY KEY, slug text UNIQUE REFERENCES c3 (email));
+INSERT INTO r1 VALUES (1, 'a'), (2, ' A');
 CREATE TABLE r2 (id int PRIMARY KEY, name text UNIQUE, email_template text UNIQUE, title text UNIQUE, slug "char" UNIQUE);
 INSERT INTO r2 VALUES (1, 'a', 'a', 'a', 'a'), (2, 'A', 'A', 'A', 'A');
 CREATE TABLE r3 (id int PRIMARY KEY, email text);

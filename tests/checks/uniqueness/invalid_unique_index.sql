@@ -3,7 +3,7 @@ CREATE SCHEMA app;
 CREATE TABLE app.keys (id int PRIMARY KEY, org int, name text);
 CREATE UNIQUE INDEX keys_name ON app.keys (org, lower(name)) WHERE org > 0; -- finds: The unique index keys_name of app.keys is invalid, and 3 rows share 1 value of (org, lower(name))
 UPDATE pg_index SET indisvalid = false, indisready = false WHERE indexrelid = 'app.keys_name'::regclass;
-INSERT INTO app.keys VALUES (1, 1, 'a'), (2, 1, 'A'), (3, 1, 'a'), (4, 0, 'a'), (5, 0, 'a'), (6, 2, 'a'), (7, 2, NULL), (8, 2, NULL);
+INSERT INTO app.keys VALUES (1, 1, 'a'), (2, 1, 'A'), (3, 1, 'a'), (4, 0, 'a'), (5, 0, 'a'), (6, 2, 'a'), (7, 2, NULL), (8, NULL, 'a'), (9, NULL, 'a');
 -- failed late, nothing stands in its way; declared by the configuration too, which is one defect
 CREATE TABLE app.mails (id int PRIMARY KEY, address text);
 CREATE UNIQUE INDEX mails_address ON app.mails (address); -- finds: The unique index mails_address of app.mails is invalid: nothing vouches that address is unique (no duplicates stand in its way)

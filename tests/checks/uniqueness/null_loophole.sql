@@ -87,8 +87,3 @@ INSERT INTO app.orders VALUES (20, 100, NULL);
 -- the column that marks deleted rows
 CREATE TABLE app.rooms (id int PRIMARY KEY, number int NOT NULL, deleted_at timestamptz, UNIQUE (number, deleted_at));
 INSERT INTO app.rooms VALUES (1, 1, NULL), (2, 1, NULL);
--- an invalid index is none
-CREATE TABLE app.broken (id int PRIMARY KEY, a int NOT NULL, b int);
-CREATE UNIQUE INDEX broken_key ON app.broken (a, b);
-INSERT INTO app.broken VALUES (1, 1, NULL), (2, 1, NULL);
-UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'app.broken_key'::regclass;

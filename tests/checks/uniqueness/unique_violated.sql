@@ -1,10 +1,10 @@
 -- depth: full
 CREATE TYPE kind AS ENUM ('a', 'b');
 -- rows come in while the index is not looked at, and it is called valid again
-CREATE TABLE people (id int CONSTRAINT people_pkey PRIMARY KEY, email text CONSTRAINT people_email UNIQUE, login text COLLATE "C", kind kind); -- finds: 4 rows of public.people share 2 values of id, which the valid unique constraint people_pkey forbids
--- the constraint -- finds: 3 rows of public.people share 1 value of email, which the valid unique constraint people_email forbids
-CREATE UNIQUE INDEX people_login ON people (lower(login)) WHERE kind = 'a'; -- finds: 2 rows of public.people share 1 value of lower(login), which the valid unique index people_login forbids
-CREATE UNIQUE INDEX people_like ON people (login text_pattern_ops, kind) WHERE kind = 'b' AND id > 50; -- finds: 3 rows of public.people share 1 value of (login, kind), which the valid unique index people_like forbids
+CREATE TABLE people (id int CONSTRAINT people_pkey PRIMARY KEY, badge text CONSTRAINT people_badge UNIQUE, tag text COLLATE "C", kind kind); -- finds: 4 rows of public.people share 2 values of id, which the valid unique constraint people_pkey forbids
+-- the constraint -- finds: 3 rows of public.people share 1 value of badge, which the valid unique constraint people_badge forbids
+CREATE UNIQUE INDEX people_tag ON people (lower(tag)) WHERE kind = 'a'; -- finds: 2 rows of public.people share 1 value of lower(tag), which the valid unique index people_tag forbids
+CREATE UNIQUE INDEX people_like ON people (tag text_pattern_ops, kind) WHERE kind = 'b' AND id > 50; -- finds: 3 rows of public.people share 1 value of (tag, kind), which the valid unique index people_like forbids
 INSERT INTO people SELECT n, 'p' || n, 'l' || n, 'b' FROM generate_series(1, 50) AS n;
 UPDATE pg_index SET indisready = false WHERE indrelid = 'people'::regclass;
 INSERT INTO people VALUES (60, 'x', 'm', 'a'), (61, 'x', 'M', 'a'), (62, 'x', 'm', 'b'), (63, 'y', NULL, 'a'), (63, 'Y', NULL, 'b'), (64, NULL, NULL, 'a'), (65, NULL, NULL, 'a'),
