@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
@@ -196,6 +198,7 @@ class Auditor:
     report: Callable[[Any], None] = lambda _: None
     known: frozenset[str] = frozenset()  # fingerprints of a baseline
     interrupted: bool = False  # after `run`: it was stopped before its end
+    _started: float = field(default_factory=time.monotonic)
     _ways: Counter[str] = field(default_factory=Counter)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
@@ -228,7 +231,8 @@ class Auditor:
 
             # What is inferred of references is a question to the rows.
             catalog = complete(read, self.settings, self.statements, suspect=options.depth != Depth.CATALOG)
-            _validate_predicates(session, configured_predicates(catalog))
+            predicates = configured_predicates(catalog)
+            _validate_predicates(session, (one for one in predicates if catalog.code_run_for(one[1]) is None))
         checks = tuple(check for check in load() if check.id in wanted)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
             raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
@@ -242,11 +246,13 @@ class Auditor:
         from auditor.run import Failure, Runner
 
         options = self.settings.audit
-        runner = Runner(self.target, options.connections, Samples(options.samples, options.deny), catalog, self.report)
+        samples = Samples(options.samples, options.deny)
+        deadline = self._started + (options.time_budget or math.inf)
+        runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)
-        self.interrupted = self.interrupted or runner.stopped
+        self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")
         self._ways.update(runner.ways)
         for task, result in zip(made.tasks, results, strict=True):
             if isinstance(result, Failure):
@@ -280,7 +286,7 @@ class Auditor:
 
             next_ = plan(catalog, further, options.depth)
             if runner.stopped:
-                next_.give_up("cancelled", "the audit was interrupted")
+                next_.give_up(runner.left.reason, runner.left.detail)
             examined += self._execute(next_, catalog)
             made.add(next_)
         return examined
@@ -506,8 +512,9 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
         )
     if catalog.server.dangerous:
         notes.append(
-            f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: planning a query may run"
-            " functions of table owners under it; use a login with pg_read_all_data and nothing else"
+            f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: tables whose planning would run"
+            " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
+            " name owners with --trust-owner"
         )
     tables = list(catalog.base_tables())
     unread = [t for t in tables if not t.schema_usable or not (t.readable or any(c.readable for c in t.columns))]

@@ -135,12 +135,28 @@ StatementTimeout = Annotated[
 LockTimeout = Annotated[
     str | None, typer.Option("--lock-timeout", metavar="DURATION", help="Longest wait for a lock.  [default: 2s]")
 ]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option(
+        "--time-budget",
+        metavar="DURATION",
+        help="Longest time the audit may take; what is not asked by then is not checked.  [default: none]",
+    ),
+]
 SampleValues = Annotated[
     str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
 ]
 SqlFiles = Annotated[
     list[Path] | None,
     typer.Option("--sql", metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
+]
+TrustOwner = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-owner",
+        metavar="ROLE",
+        help="Let functions of this role run under a superuser's login, as planning its tables does; may be repeated.",
+    ),
 ]
 AllowRole = Annotated[
     bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
@@ -263,7 +279,8 @@ def audit(
             "-f",
             "--format",
             metavar="FORMAT[:FILE]",
-            help="terminal, html, markdown or json; may be repeated.  [default: terminal]",
+            help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
+            "  [default: terminal]",
         ),
     ] = None,
     fail_on: Annotated[
@@ -280,11 +297,13 @@ def audit(
     jobs: Jobs = None,
     statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
+    time_budget: TimeBudget = None,
     samples: SampleValues = None,
     sql: SqlFiles = None,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.")
     ] = False,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
     color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
@@ -307,11 +326,13 @@ def audit(
         schemas=schema,
         exclude_schemas=exclude_schema,
         tables=table,
+        trust_owner=trust_owner,
         exclude_tables=exclude_table,
         pace=pace,
         jobs=jobs,
         statement_timeout=statement_timeout,
         lock_timeout=lock_timeout,
+        time_budget=time_budget,
         samples=samples,
         fail_on=fail_on,
         allow_incomplete=allow_incomplete,
@@ -383,6 +404,7 @@ def plan(
     pace: Pace = None,
     lock_timeout: LockTimeout = None,
     sql: SqlFiles = None,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
 ) -> None:
     """Dry run: what an audit would read, how, about how much, and what it could not read. No row of a table is read."""
@@ -399,6 +421,7 @@ def plan(
         schemas=schema,
         exclude_schemas=exclude_schema,
         tables=table,
+        trust_owner=trust_owner,
         exclude_tables=exclude_table,
         pace=pace,
         lock_timeout=lock_timeout,
@@ -450,6 +473,48 @@ def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> No
 
 
 @app.command()
+def doctor(
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    grants: Annotated[
+        bool, typer.Option("--grants", help="Print the SQL that makes a role with what an audit needs.")
+    ] = False,
+    role: Annotated[str, typer.Option(metavar="ROLE", help="With --grants: the name of that role.")] = "auditor",
+    config: Config = None,
+    pace: Pace = None,
+    jobs: Jobs = None,
+    lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """What an audit would meet: the connection, privileges, the server's settings, a standby, a pooler, unsafe tables.
+
+    Exit codes: 0 an audit would leave nothing out; 4 it would, and what; 3 could not connect.
+    """
+    import shutil
+
+    from auditor.doctor import examine
+    from auditor.doctor import grants as grant_statements
+    from auditor.report.layout import line, wrap
+
+    settings = _settings(config, pace=pace, jobs=jobs, lock_timeout=lock_timeout, trust_owner=trust_owner)
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    if grants:
+        print(grant_statements(settings, target, role), end="")
+        return
+    found = examine(settings, target)
+    width = min(shutil.get_terminal_size().columns, 100)
+    for advice in found:
+        print("\n".join(wrap(line(advice.text), width, f"{advice.level:<8} ", " " * 9)))
+        if advice.remedy:
+            print(f"{' ' * 9}{line(advice.remedy)}")
+    raise typer.Exit(4 if any(advice.level == "problem" for advice in found) else 0)
+
+
+@app.command()
 def init(
     dsn: Dsn = "",
     host: Host = None,
@@ -470,6 +535,7 @@ def init(
     statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
     samples: SampleValues = None,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
 ) -> None:
     """Write an auditor.toml with what nobody declared: references, companions, soft deletes, as the rows bear them out.
@@ -489,6 +555,7 @@ def init(
         schemas=schema,
         exclude_schemas=exclude_schema,
         tables=table,
+        trust_owner=trust_owner,
         exclude_tables=exclude_table,
         pace=pace,
         jobs=jobs,

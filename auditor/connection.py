@@ -244,9 +244,14 @@ class Session:
         with self._ending:  # a cancel that is on its way is for what was before
             self.gave_way.clear()
         with self._within(self._begin) as fetch:
-            if self.pid != self._connection.info.backend_pid:  # a pooler lends another process to each transaction
+            if self.pooled:
                 self.pid = int(str(fetch("SELECT pg_catalog.pg_backend_pid()")[0][0]))
             yield fetch
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooler stands in between, which lends another of the server's processes to each transaction."""
+        return self.pid != self._connection.info.backend_pid
 
     @property
     def alive(self) -> bool:

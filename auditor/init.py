@@ -411,7 +411,7 @@ def draft(settings: Settings, target: Target, report: Callable[[Any], None] = la
     scope = Scope(options.schemas, options.exclude_schemas, options.tables, options.exclude_tables)
     scope.validate()
     with Session(target) as session:
-        catalog = complete(open_catalog(session), Settings())
+        catalog = complete(open_catalog(session), Settings(audit=options))
     if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
         raise UsageError("no table matches the given schema and table patterns: nothing would be asked")
     asker = _Asker(catalog, settings, target, report)

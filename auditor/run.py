@@ -3,6 +3,7 @@ failed has its reason."""
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -52,6 +53,8 @@ class Progress:
     waiting: tuple[str, ...] = ()
 
 
+_INTERRUPTED = Failure("cancelled", "the audit was interrupted")
+_SPENT = Failure("budget", "the time budget was used up")
 _REPLACED = Failure("unsupported", "another table has taken the name of one that was planned for")
 
 
@@ -69,7 +72,8 @@ def _moment(tables: list[Table]) -> str:
 class Runner:
     """Answers tasks on up to `jobs` connections. `stop` may be called from a signal handler or another thread.
 
-    `ways` counts, by table, how often a query was given up because others waited for its locks.
+    `ways` counts, by table, how often a query was given up because others waited for its locks. At `deadline`, in
+    time.monotonic()'s seconds, the run stops by itself, and `left` says so.
     """
 
     target: Target
@@ -77,6 +81,8 @@ class Runner:
     samples: Samples
     catalog: Catalog
     report: Callable[[Progress], None] = lambda _: None
+    deadline: float = math.inf
+    left: Failure = _INTERRUPTED  # why what was not asked was not, once the run has stopped
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sessions: set[Session] = field(default_factory=set)
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -189,8 +195,7 @@ class Runner:
                 raise
         if failed:
             raise failed[0]
-        left = Failure("cancelled", "the audit was interrupted")
-        return [result if result is not None else left for result in results]
+        return [self.left if result is None or result == _INTERRUPTED else result for result in results]
 
     def _open(self) -> list[Session]:
         with self._lock:
@@ -203,6 +208,9 @@ class Runner:
                 thread.start()
         while alive := [thread for thread in threads if thread.is_alive()]:
             alive[0].join(0.1)
+            if not self.stopped and time.monotonic() >= self.deadline:
+                self.left = _SPENT
+                self.stop()
             if self.stopped:
                 self.stop()  # again: a query may have begun after the last cancel
             self.report(progress())
@@ -256,7 +264,7 @@ class Runner:
         read: Callable[[Fetch, list[int]], Iterator[tuple[int, Answer]]],
     ) -> tuple[Failure | None, Session | None]:
         """Fills in answers, in one transaction. Why some are left, and the session to go on with, None where there is none."""
-        failure = Failure("cancelled", "the audit was interrupted")
+        failure = _INTERRUPTED
         for attempt in range(TRIES):
             if session is None or not session.alive:
                 self._release(session)

@@ -417,6 +417,25 @@ def test_a_server_with_too_few_connections_left_gets_by_with_those(database: Mak
     assert result.run.status == "complete"
 
 
+# --- the time is used up -----------------------------------------------------------------------------------------------
+
+
+def test_a_time_budget_ends_the_run_and_keeps_what_is_done(database: Make) -> None:
+    config = reference("gate") + reference("larger", WAITS) + reference("largest")
+    started = time.monotonic()
+    with held(database(TABLES), config, time_budget="1s") as (_, running):
+        result = consistent(running.result(20))
+    assert 1 <= time.monotonic() - started < 5
+    assert titles(result) == [orphan("gate")]
+    left = [(entry.reason, entry.detail) for entry in result.coverage if entry.outcome == "not_checked"]
+    assert left == [("budget", "the time budget was used up")] * 2
+
+
+def test_a_budget_that_is_enough_changes_nothing(database: Make) -> None:
+    result = consistent(audit(database(TABLES), GATED, select=ORPHANS, time_budget="5min"))
+    assert len(result.findings) == 3
+
+
 # --- stopped ---------------------------------------------------------------------------------------------------------
 
 
