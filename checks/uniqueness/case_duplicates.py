@@ -43,11 +43,13 @@ _PAIRS = {
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How a column is unique: within `scope` (other columns), among the rows of `where`; None: only the rows tell."""
+    """How a column is unique: within `scope` (other columns), among the rows of `where`, by an index, or None: only the
+    rows tell. `sure`: the index lets no value stand twice among these rows."""
 
     scope: tuple[str, ...]
     where: str | None
     index: str | None
+    sure: bool = False
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
@@ -70,14 +72,16 @@ def check(catalog: Catalog) -> Iterator[Result]:
             scope = tuple(Key(ident(name), name) for name in held.scope)
             judge = partial(judged, catalog=catalog, subject=subject, table=table, column=column.name, held=held)
             question = Ask(subject, Duplicates(table, (*scope, Key(folded(column.name))), held.where), judge)
-            if held.index is not None:
+            if held.sure:
                 yield question
                 continue
             configured = any(
                 key.table is table and set(key.keys) == {ident(column.name)} for key in catalog.business_keys
             )
             exact = Duplicates(table, (*scope, Key(ident(column.name), column.name)), held.where)
-            yield Ask(subject, exact, partial(if_unique, question=question, enough=1 if configured else ENOUGH))
+            yield Ask(
+                subject, exact, partial(if_unique, question=question, enough=1 if configured or held.index else ENOUGH)
+            )
 
 
 def typed(column: Column) -> bool:
@@ -106,7 +110,8 @@ def unique_by(catalog: Catalog, table: Table, name: str) -> Held:
         if index.enforces and not index.exclusion and index.columns is not None and name in index.columns:
             mark = {tombstone.column} if tombstone else set()
             scope = tuple(other for other in index.columns if other not in {name, *mark})
-            found.append(Held(scope, both(rows_of(index), live), index.name))
+            sure = not any(table.by_name[other].may_hold_null for other in mark.intersection(index.columns))
+            found.append(Held(scope, both(rows_of(index), live), index.name, sure))
     if found:
         return min(found, key=lambda held: (len(held.scope), held.where is not None))
     tenant = catalog.tenants.get(table.oid)
