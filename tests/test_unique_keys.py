@@ -392,6 +392,15 @@ def test_null_has_a_value_of_its_type(type_: str, constant: str | None, database
     assert titles(audit(dsn, select=LOOPHOLE)) == []
 
 
+def test_keys_that_have_no_such_hole_are_not_asked_about(database: Make, version: int) -> None:
+    distinct = "UNIQUE NULLS NOT DISTINCT (a, c)," if version >= 15 else ""
+    dsn = database(
+        f"CREATE TABLE t (id int PRIMARY KEY, a int UNIQUE, b int, c int, {distinct} UNIQUE (a, b));"
+        "CREATE UNIQUE INDEX filled ON t (a, b, c) WHERE a IS NOT NULL AND b IS NOT NULL AND c IS NOT NULL"
+    )
+    assert [e.object.name for e in audit(dsn, select=LOOPHOLE).coverage] == ["t_a_b_key"]
+
+
 def test_how_many_rows_tell_that_null_means_none(database: Make) -> None:
     table = "CREATE TABLE t (id int PRIMARY KEY, a int NOT NULL, b int, UNIQUE (a, b));"
     few = f"{table} INSERT INTO t SELECT n, n / 2, NULL FROM generate_series(1, 19) AS n"

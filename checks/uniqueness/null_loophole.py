@@ -6,17 +6,16 @@ was made against: lookups find one row or the other, and an upsert inserts one m
 NULL in some column of the key and a value in another; deleted ones are not, where soft deletes are known.
 
 Not flagged: NULLS NOT DISTINCT (15 and later); rows that other unique indexes keep apart: one per NULL case, or over
-COALESCE; a single nullable column, and rows that are NULL in all of them; columns that name the row by themselves where
-they are filled in, such as an email or an external id, and keys most of whose rows with NULL repeat (20 rows and more):
-there NULL means "none", unless the configuration declares the key; the column that marks deleted rows in the key
-(soft-delete-in-key reports it); keys without such rows.
+COALESCE (there are none then); a single nullable column, and rows that are NULL in all of them; columns that name the row
+by themselves where they are filled in, such as an email or an external id, and keys most of whose rows with NULL repeat
+(20 rows and more): there NULL means "none", unless the configuration declares the key; the column that marks deleted rows
+in the key (soft-delete-in-key reports it); keys without such rows.
 
 Fix: clear the duplicates away, then NULLS NOT DISTINCT, on 15 and later; or an index over COALESCE beside the key.
 """
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import product
 
 from auditor import ddl
 from auditor.arbiter import countable, implied, normal
@@ -46,14 +45,46 @@ severity = Severity.ERROR
 depths = (Depth.DATA,)
 
 ENOUGH = 20  # rows with NULL in the key that tell what NULL means there
-MOST_CASES = 6  # nullable columns of a key whose NULL cases are looked at one by one
-_NAMING = {"email", "mail", "phone", "mobile", "fax", "code", "number", "no", "nr", "sku", "ean", "isbn", "barcode", "slug"} | {
-    *("login", "username", "handle", "serial", "iban", "ssn", "vat", "url", "domain", "hostname", "uuid", "guid", "token", "hash"),
-}  # fmt: skip
-_STRICT = {"lower", "upper", "btrim", "md5"}  # functions of a text, NULL for NULL only
+_NAMING = frozenset(
+    (
+        *(
+            "barcode",
+            "code",
+            "domain",
+            "ean",
+            "email",
+            "fax",
+            "guid",
+            "handle",
+            "hash",
+            "hostname",
+            "iban",
+            "isbn",
+            "login",
+        ),
+        *(
+            "mail",
+            "mobile",
+            "no",
+            "nr",
+            "number",
+            "phone",
+            "serial",
+            "sku",
+            "slug",
+            "ssn",
+            "token",
+            "url",
+            "username",
+            "uuid",
+        ),
+        "vat",
+    )
+)
+_IDS = {"id", "key", "ref", "reference"}  # after another word
+_TEXTS = {"lower", "upper", "btrim", "md5"}  # functions whose value is a text
 # Constants of date, timestamp, timestamptz and uuid.
 _FILLERS = {**dict.fromkeys((1082, 1114, 1184), "'epoch'"), 2950: "'00000000-0000-0000-0000-000000000000'"}
-_IDS = {"id", "ref", "reference", "key"}
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
@@ -72,7 +103,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
             filled = (f"{key_text(key)} IS NOT NULL" for key in every if key not in nullable)
             where = both(rows_of(index), tombstone.live if tombstone else None, *filled)
             marked = tombstone is not None and tombstone.column in names(index)
-            if not nullable or marked or kept_apart(table, index, nullable, where):
+            if not nullable or marked:
                 yield Clean(subject)
                 continue
             if not countable([*(key.expression for key in index.keys if key.column is None), where], catalog):
@@ -111,60 +142,9 @@ def holes(table: Table, index: Index) -> tuple[IndexKey, ...]:
     )
 
 
-def may_be_null(table: Table, key: IndexKey, filled: frozenset[str] = frozenset()) -> bool:
-    """Whether rows may have NULL there, in which the columns `filled` are not."""
-    if key.column is not None:
-        return key.column not in filled and table.by_name[key.column].may_hold_null
-    named = columns_in(key.expression, table)
-    said = normal(key.expression)
-    while said[:1] and said[0] in _STRICT and said[1] == "(" and said[-1] == ")":
-        said = said[2:-1]
-    if (said[:2] == ("coalesce", "(") and constant(said)) or said[-2:] in (("is", "null"), ("not", "null")):
-        return False
-    return any(table.by_name[name].may_hold_null and name not in filled for name in named)
-
-
-def constant(said: tuple[str, ...]) -> bool:
-    """Whether the last argument of COALESCE is a string or a number."""
-    last = (
-        next((part for part in said[len(said) - said[::-1].index(",") :] if part not in "(-"), "")
-        if "," in said
-        else ""
-    )
-    return last[:1] == "'" or last[:1].isdigit() or last in ("true", "false")
-
-
-def kept_apart(table: Table, index: Index, nullable: tuple[IndexKey, ...], where: str | None) -> bool:
-    """Whether other unique indexes forbid equal rows in each NULL case of the key.
-
-    What is a function of the key's columns is equal in rows whose key is: it need not have all of the columns.
-    """
-    if len(nullable) > MOST_CASES:
-        return False
-    own = {name for key in index.keys for name in (columns_in(key_text(key), table))}
-    others = [
-        other
-        for other in table.indexes
-        if other.enforces and not other.exclusion and other.oid != index.oid
-        and all(set(columns_in(key_text(key), table)) <= own for key in other.keys)
-    ]  # fmt: skip
-    firm = [key for key in index.keys if key not in nullable]
-    for case in product((True, False), repeat=len(nullable)):
-        if not any(case) or (all(case) and not firm):
-            continue
-        filled = [*firm, *(key for key, null in zip(nullable, case, strict=True) if not null)]
-        held = frozenset(key.column for key in filled if key.column is not None)
-        said = [
-            f"{key_text(key)} IS {'NULL' if null else 'NOT NULL'}" for key, null in zip(nullable, case, strict=True)
-        ]
-        known = both(where, *said, *(f"{ident(name)} IS NOT NULL" for name in held))
-        if not any(
-            implied(other.predicate, known)
-            and (other.nulls_not_distinct or not any(may_be_null(table, key, held) for key in other.keys))
-            for other in others
-        ):
-            return False
-    return True
+def may_be_null(table: Table, key: IndexKey) -> bool:
+    """Whether a row may have NULL there; of an expression, whether it reads a column that has."""
+    return any(table.by_name[name].may_hold_null for name in columns_in(key_text(key), table))
 
 
 def declared(catalog: Catalog, table: Table, index: Index) -> bool:
@@ -271,7 +251,7 @@ def coalesced(
 def filler(table: Table, key: IndexKey) -> str:
     """A constant of the key's type; an untyped string becomes one of it."""
     if key.column is None:
-        return "''" if normal(key.expression)[0] in _STRICT else ddl.fill_in("a constant of the expression's type")
+        return "''" if normal(key.expression)[0] in _TEXTS else ddl.fill_in("a constant of the expression's type")
     column = table.by_name[key.column]
     known = {"N": "0", "B": "false", "S": "''"}.get(column.category) or _FILLERS.get(column.base_oid)
     return known or ddl.fill_in(f"a constant of the type {column.type}")

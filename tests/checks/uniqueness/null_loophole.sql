@@ -29,6 +29,10 @@ CREATE TABLE app.uses (id int PRIMARY KEY, product int, region text, FOREIGN KEY
 CREATE TABLE app.contacts (id int PRIMARY KEY, tenant int NOT NULL, email text, channel text, UNIQUE (tenant, email, channel)); -- finds: 2 rows of app.contacts share 1 value of (tenant, email, channel) with NULL in channel: the unique constraint contacts_tenant_email_channel_key lets them in
 INSERT INTO app.contacts VALUES (1, 1, NULL, NULL), (2, 1, NULL, NULL), (3, 1, NULL, 'x'), (4, 1, NULL, 'x'), (5, 1, 'a', NULL), (6, 1, 'a', NULL);
 
+-- a reference is no name of the row, whatever it is called
+CREATE TABLE app.carts (id int PRIMARY KEY, owner int NOT NULL, price_id int REFERENCES app.prices, UNIQUE (owner, price_id)); -- finds: 2 rows of app.carts share 1 value of (owner, price_id) with NULL in price_id: the unique constraint carts_owner_price_id_key lets them in
+INSERT INTO app.carts VALUES (1, 1, NULL), (2, 1, NULL), (3, 2, 1);
+
 -- declared by the configuration: an error, whatever the name and however many
 CREATE TABLE app.codes (id int PRIMARY KEY, shelf int NOT NULL, code text, UNIQUE (shelf, code)); -- finds: 25 rows of app.codes share 1 value of (shelf, code) with NULL in code: the unique constraint codes_shelf_code_key lets them in
 INSERT INTO app.codes SELECT n, 1, NULL FROM generate_series(1, 25) AS n;
