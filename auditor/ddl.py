@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from auditor.catalog.model import ForeignKey, Index, Table
+from auditor.catalog.model import ForeignKey, Table
 from auditor.text import cut, ident, idents, one_line, qualified
 
 ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
@@ -19,6 +19,7 @@ LOCK_VALIDATE = "SHARE UPDATE EXCLUSIVE while the rows are read: reads and write
 LOCK_ALTER = "ACCESS EXCLUSIVE on the table, for a moment"
 LOCK_ROWS = "row locks on the changed rows"
 LOCK_CONCURRENTLY = "SHARE UPDATE EXCLUSIVE while it is built: reads and writes go on; it cannot run in a transaction"
+LOCK_DROP_INDEX = "DROP INDEX CONCURRENTLY: waits for running transactions, blocks nobody"
 
 
 def fill_in(what: str) -> str:
@@ -177,11 +178,6 @@ def drop_index(table: Table, name: str) -> str:
     """DROP INDEX, concurrently where that is possible."""
     concurrently = "" if table.kind == "p" else "CONCURRENTLY "
     return f"DROP INDEX {concurrently}{qualified(table.schema, name)};"
-
-
-def key_texts(index: Index) -> tuple[str, ...]:
-    """The keys of an index as SQL, expressions in parentheses."""
-    return tuple(ident(k.column) if k.column is not None else f"({k.expression})" for k in index.keys)
 
 
 def short(*parts: str) -> str:

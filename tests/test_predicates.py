@@ -50,6 +50,7 @@ NO_ROWS = {
     "references/duplicate-fk",
     "references/fk-not-enforced",
     "references/fk-type-mismatch",
+    "uniqueness/no-unique-key",
     "uniqueness/one-to-one-not-unique",
 }
 

@@ -467,7 +467,8 @@ class Catalog:
 
     `beyond` are tables of extensions that foreign keys reference: they are read as parents, and not judged themselves.
     `validating` holds the tables on which a VALIDATE CONSTRAINT may be running, with the constraints it names; None when
-    the query's text is hidden from this login.
+    the query's text is hidden from this login. `building` holds the tables on which an index is being built, and the indexes
+    that are being dropped, without a lock that blocks writes.
     `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
@@ -481,6 +482,7 @@ class Catalog:
     extensions: dict[str, str] = field(default_factory=dict)
     shown: dict[str, tuple[int, int]] = field(default_factory=dict)
     validating: dict[int, frozenset[str] | None] = field(default_factory=dict)
+    building: frozenset[int] = frozenset()
     foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
     reuse_unwanted: frozenset[int] = frozenset()  # tables whose deleted rows keep their keys on purpose
@@ -518,6 +520,11 @@ class Catalog:
         for table, key, parent in self.foreign_keys:
             found.setdefault(parent.oid, []).append((table, key))
         return {oid: tuple(keys) for oid, keys in found.items()}
+
+    @cached_property
+    def enums(self) -> frozenset[tuple[str, str]]:
+        """The enums, by schema and name."""
+        return frozenset((kind.schema, kind.name) for kind in self.types.values() if kind.kind == "e")
 
     def base_tables(self) -> Iterator[Table]:
         """Tables that hold rows, each partition tree by its root only."""

@@ -38,6 +38,7 @@ Fetch = Callable[[str], list[tuple[str | None, ...]]]
 # What is read of each query, in the order in which the queries are needed.
 _QUERIES = {
     "server": "database user version version_num encoding is_standby superuser bypass_rls dangerous snapshot",
+    "activity": "table constraints building",  # early: what goes on in the catalog's snapshot may end any moment
     "control": "system_identifier",
     "constraints": "oid name type table columns validated enforced deferrable deferred parent no_inherit index expression"
     " definition inherited domain",
@@ -60,7 +61,6 @@ _QUERIES = {
     "sequences": "oid schema name type increment minimum maximum cycles last_value owner_table owner_column link",
     "extensions": "name version",
     "shown": "kind shown held",
-    "activity": "table constraints",
     "foreign_code": "table schema function owner inserting",
 }
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
@@ -147,6 +147,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         return [dict(zip(_QUERIES[name].split(), row, strict=True)) for row in rows(name)]
 
     server = named("server")[0]
+    activity = named("activity")
     control = named("control")
     constraints = named("constraints")
     types = _types(named("types"), constraints)
@@ -243,7 +244,8 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         sequences={row["oid"]: _sequence(row) for row in named("sequences")},
         extensions={row["name"]: row["version"] for row in named("extensions")},
         shown={row["kind"]: (row["shown"], row["held"]) for row in named("shown")},
-        validating=_validating(named("activity")),
+        validating=_validating(activity),
+        building=frozenset(row["table"] for row in activity if row["building"]),
         foreign_code={oid: tuple(code) for oid, code in foreign_code.items()},
     )
 
@@ -487,6 +489,8 @@ def _cast(column: Column, oid: int, types: dict[int, Type]) -> str | None:
 def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
     found: dict[int, frozenset[str] | None] = {}
     for row in rows:
+        if row["building"]:
+            continue
         table, names = row["table"], row["constraints"]
         known = found.get(table, frozenset())
         if names is None or known is None:

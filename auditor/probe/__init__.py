@@ -273,13 +273,15 @@ class Key:
 class Duplicates:
     """Rows of `table` that share their key with another row. NULLs differ unless `nulls_equal`.
 
-    The answer's `groups` are the keys held more than once.
+    The answer's `groups` are the keys held more than once. `heap`: no index is believed, the table itself is read, in
+    our transaction and wherever the condition of these rows is pasted.
     """
 
     table: Table
     keys: tuple[Key, ...]
     where: str | None = None
     nulls_equal: bool = False
+    heap: bool = False
 
     def reads(self) -> Reads:
         """The tables and columns whose SELECT privilege the question needs."""

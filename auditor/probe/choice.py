@@ -239,6 +239,8 @@ def most_members(facts: Facts) -> int:
 def _duplicates(facts: Facts, question: Duplicates) -> list[Choice]:
     size = facts.size(question.table)
     hashed = size.scan + size.rows * _BUILD * len(question.keys)
+    if question.heap:
+        return [Choice(TEXTBOOK, hashed, size.pages)]
     columns = [key.column for key in question.keys]
     choices = [Choice(ONE_HASH if hashed > _BEGIN else TEXTBOOK, hashed, size.pages)]
     if not question.where and _index_over(question.table, columns):

@@ -37,6 +37,7 @@ from auditor.probe.sql import (
     referencing,
     shown,
     text_of,
+    unindexed,
     upsert,
 )
 
@@ -117,7 +118,19 @@ def _(question: Matching, fetch: Fetch, samples: Samples) -> Answer:
 
 @ask.register
 def _(question: Duplicates, fetch: Fetch, samples: Samples) -> Answer:
-    return repeated_keys(question, fetch, samples)
+    if not question.heap:
+        return repeated_keys(question, fetch, samples)
+    _use_indexes(fetch, on=False)
+    answer = repeated_keys(question, fetch, samples)
+    _use_indexes(fetch, on=True)
+    return answer
+
+
+def _use_indexes(fetch: Fetch, *, on: bool) -> None:
+    """Whether the planner may read by indexes, until the transaction ends (documentation: Query Planning, enable_*)."""
+    ways = ("indexscan", "indexonlyscan", "bitmapscan")
+    calls = (f"pg_catalog.set_config('enable_{way}', '{'on' if on else 'off'}', true)" for way in ways)
+    fetch(f"SELECT {', '.join(calls)}")
 
 
 def repeated_keys(
@@ -126,8 +139,8 @@ def repeated_keys(
     """The answer; `sooner` makes a condition for the sample that holds for the same rows, and is read sooner."""
     rows = Rows(question.table, only=True)
     inner = Rows(question.table, only=True, alias="same" if question.table.name != "same" else "other")
-    keys = [key_expression(inner, key) for key in question.keys]
-    conditions = [raw(question.where)] if question.where else []
+    keys = [key_expression(inner, key, heap=question.heap) for key in question.keys]
+    conditions = [raw(unindexed(question.where) if question.heap else question.where)] if question.where else []
     if not question.nulls_equal:
         conditions += [key.is_not(None) for key in keys]
     held = inner.select(sa.func.count().label("n")).where(*conditions).group_by(*keys).subquery("held")
