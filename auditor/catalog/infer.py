@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from auditor.arbiter import columns_of, find_table, uses
+from auditor.arbiter import columns_of, find_table, implied, uses
 from auditor.catalog.model import (
     BusinessKey,
     Catalog,
@@ -625,6 +625,34 @@ def eligible(catalog: Catalog, table: Table) -> str | None:
     return " AND ".join(conditions) or None
 
 
+_PHASES: tuple[tuple[set[str], str, str], ...] = (
+    ({"isenabled", "enabled", "isverified", "verified", "isconfirmed", "confirmed"}, "B", "{} IS TRUE"),
+    ({"isapproved", "approved", "ispublished", "published", "iscompleted", "completed"}, "B", "{} IS TRUE"),
+    ({"isdisabled", "disabled", "issuspended", "suspended", "isarchived", "archived"}, "B", "{} IS NOT TRUE"),
+    ({"disabledat", "deactivatedat", "suspendedat", "archivedat", "closedat", "expiredat"}, "D", "{} IS NULL"),
+    ({"cancelledat", "canceledat"}, "D", "{} IS NULL"),
+    ({"activatedat", "verifiedat", "confirmedat", "approvedat", "publishedat"}, "D", "{} IS NOT NULL"),
+    ({"completedat", "paidat", "enabledat", "onboardedat"}, "D", "{} IS NOT NULL"),
+)
+
+
+def phases(table: Table) -> tuple[str, ...]:
+    """Predicates of rows that may be further on than others, so that only they need what comes with it: the rows decide."""
+    return tuple(
+        condition.format(ident(column.name))
+        for column in table.columns
+        for names, category, condition in _PHASES
+        if column.name.replace("_", "").lower() in names
+        and column.category == category
+        and (category == "B" or column.may_hold_null)
+    )
+
+
+def state_columns(table: Table) -> tuple[str, ...]:
+    """Columns that say in one word what a row of the table is."""
+    return tuple(column.name for column in _state_columns(table) if column.category in "SE")
+
+
 def states(catalog: Catalog, companion: Companion) -> tuple[tuple[str, str], ...]:
     """What must agree between a row and its companion: the configured pairs, or else whether both are in force.
 
@@ -783,7 +811,7 @@ def _at_most_one(catalog: Catalog, table: Table, columns: Iterable[str]) -> str 
             if index.predicate is None:
                 return ""
             tombstone = catalog.soft_deletes.get(table.oid)
-            if tombstone is not None and index.predicate.strip("() ").lower() == tombstone.live.lower():
+            if tombstone is not None and implied(index.predicate, tombstone.live):
                 found = " among rows that are not deleted"
     return found
 
