@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from auditor import ddl
 from auditor.catalog.infer import columns_in, is_link_table
@@ -197,7 +198,8 @@ def _referencing(catalog: Catalog, table: Table) -> tuple[list[Relation], list[s
             relation = Relation.of(reference)
             columns = [reference.table.by_name[name] for name in reference.columns]
             fixed = any(column.generated or column.identity == "a" for column in columns)
-            if reference.configured and not reference.where and not fixed and reference.table is not table:
+            unique = set(reference.referenced_columns) in map(set, table.keys)
+            if reference.configured and unique and not reference.where and not fixed and reference.table is not table:
                 add(relation)
             else:
                 left.append(f"{reference.table.sql} ({idents(reference.columns)}), which no foreign key declares")
@@ -246,8 +248,9 @@ class _Plan:
         found: dict[str, str] = {}
         for name in columns:
             kept = cut(f"kept_{name}", 63)
+            numbers = count(2)
             while kept in table.by_name or kept in found.values():
-                kept = cut(f"kept{len(found)}_{kept}", 63)
+                kept = cut(f"kept{next(numbers)}_{name}", 63)
             found[name] = kept
         return found
 
@@ -259,7 +262,7 @@ class _Plan:
             reference.referenced is table for reference in self.catalog.references
         )
         link = bool(table.row_key) and not referenced and is_link_table(self.catalog, table)
-        found = []
+        found: list[Index] = []
         for index in table.indexes:
             named = {key.column for key in index.keys if key.column is not None}
             named |= {n for key in index.keys if key.column is None for n in columns_in(key.expression, table)}
@@ -272,12 +275,37 @@ class _Plan:
                 for other in table.indexes
             )
             if (index.enforces or index.exclusion) and named & moved and not apart:
-                found.append((index, link and index.columns is not None and not index.exclusion))
-        return found
+                found.append(index)
+        may_go = link and all(index.columns is not None and not index.exclusion for index in found)
+        return [(index, may_go) for index in found]
 
-    def risks(self, relation: Relation) -> list[Index]:
-        """The unique indexes for which the move may fail."""
-        return [index for index, may_go in self.clashes(relation) if not may_go]
+    def risks(self, relation: Relation) -> list[str]:
+        """Why the server may refuse to move the references: nothing may be deleted before that is known."""
+        child, moved = relation.table, set(relation.columns)
+        said = []
+        apart = [ident(index.name) for index, may_go in self.clashes(relation) if not may_go]
+        if apart:
+            said.append(
+                f"Where several rows of one key have rows in {child.sql} that {listed(apart)} keeps apart, the UPDATE fails with"
+                " SQLSTATE 23505 (23P01 for an exclusion constraint) and nothing is deleted yet: merge those rows by hand first."
+            )
+        held = {
+            f"{ident(key.name)} of {below.sql}"
+            for below, key in self.catalog.referenced_by.get(child.oid, ())
+            if moved & set(key.referenced_columns) and key.on_update != "c" and below is not child
+        }
+        if held:
+            said.append(
+                f"{listed(sorted(held))} references the columns of {child.sql} that change: the UPDATE fails with SQLSTATE 23503"
+                " where such a row is there, and nothing is deleted yet."
+            )
+        checks = [c for c in child.constraints if c.type == "c" and moved & set(c.columns) and len(c.columns) > 1]
+        if checks:
+            said.append(
+                f"{listed([ident(c.name) for c in checks])} of {child.sql} may refuse what the UPDATE makes (SQLSTATE 23514):"
+                " nothing is deleted yet then."
+            )
+        return said
 
     def move(self, relation: Relation, copy: str, stays: dict[str, str]) -> None:
         """UPDATE of what references a duplicate, so that it references the row that stays."""
@@ -290,13 +318,7 @@ class _Plan:
         for index, may_go in self.clashes(relation):
             if may_go:
                 self.thin_out(relation, index, to, joined, copy)
-        risky = self.risks(relation)
-        if risky:
-            self.caveats.append(
-                f"Where several rows of one key have rows in {child.sql} that {listed([ident(i.name) for i in risky])} keeps"
-                " apart, the UPDATE fails with SQLSTATE 23505 (23P01 for an exclusion constraint) and nothing is deleted"
-                " yet: merge those rows by hand first."
-            )
+        self.caveats += self.risks(relation)
         if open_:
             self.caveats.append(
                 f"Where the row that stays has no {idents(open_)}, rows of {child.sql} cannot be moved to it: they follow"

@@ -32,6 +32,14 @@ def rows(dsn: str, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query.encode()).fetchall()
 
 
+def attempt(dsn: str, fix: Fix, but: str) -> None:
+    """The fix in one transaction, without moving the rows of one table."""
+    with psycopg.connect(dsn) as connection:
+        for statement in fix.sql:
+            if not statement.startswith(f"UPDATE public.{but}"):
+                connection.execute(statement.encode())
+
+
 def applied(dsn: str, config: str = EMAIL) -> Fix:
     """The fix, applied, taken back (which leaves all as it was), and applied again: no duplicate is left."""
     whole = state(dsn)
@@ -246,6 +254,80 @@ def test_a_referencing_table_without_key_is_moved_for_good_and_triggers_are_name
     assert rows(dsn, "SELECT author FROM posts") == [(2,), (2,), (2,)]
     run(dsn, *fix.rollback)
     assert rows(dsn, "SELECT count(*) FROM people") == [(7,)]
+
+
+def test_what_may_refuse_the_move_comes_before_anything_is_deleted(database: Make) -> None:
+    dsn = database(
+        PEOPLE,
+        """CREATE TABLE groups (id int PRIMARY KEY); INSERT INTO groups VALUES (1), (2);
+        CREATE TABLE a_links (person int REFERENCES people, team int REFERENCES groups, PRIMARY KEY (person, team));
+        INSERT INTO a_links VALUES (1, 1), (2, 1);
+        CREATE TABLE pairs (id int PRIMARY KEY, one int REFERENCES people, other int REFERENCES people, CONSTRAINT differ CHECK (one <> other));
+        INSERT INTO pairs VALUES (1, 1, 2);
+        CREATE TABLE seats (person int PRIMARY KEY REFERENCES people, room int);
+        CREATE TABLE keys (id int PRIMARY KEY, seat int REFERENCES seats);
+        INSERT INTO seats VALUES (3, 1); INSERT INTO keys VALUES (1, 3);
+        INSERT INTO a_links VALUES (4, 1), (4, 2)""",
+    )
+    whole = state(dsn)
+    _, fix = plan(dsn)
+    said = " ".join(fix.caveats)
+    assert "differ of public.pairs may refuse what the UPDATE makes (SQLSTATE 23514)" in said
+    assert "keys_seat_fkey of public.keys references the columns of public.seats that change" in said
+    deleting = next(n for n, statement in enumerate(fix.sql) if statement.startswith("DELETE"))
+    moving = [
+        n
+        for n, statement in enumerate(fix.sql)
+        if statement.startswith("UPDATE public.") and "a_links" not in statement
+    ]
+    assert max(moving) < deleting
+    with pytest.raises(psycopg.errors.CheckViolation):
+        attempt(dsn, fix, "seats")
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        attempt(dsn, fix, "pairs")
+    assert state(dsn) == whole
+    run(
+        dsn,
+        "TRUNCATE pairs",
+        "ALTER TABLE keys DROP CONSTRAINT keys_seat_fkey, ADD FOREIGN KEY (seat) REFERENCES seats ON UPDATE CASCADE",
+    )
+    applied(dsn)
+    assert rows(dsn, "SELECT seat FROM keys") == [(4,)]
+
+
+def test_a_configured_reference_to_what_is_no_key_is_only_named(database: Make) -> None:
+    dsn = database(PEOPLE, "CREATE TABLE posts (id int PRIMARY KEY, mail text); INSERT INTO posts VALUES (1, 'a')")
+    fix = applied(dsn, EMAIL + '[[reference]]\nfrom = "posts(mail)"\nto = "people(email)"\n')
+    assert any(caveat.startswith("Not moved: public.posts (mail)") for caveat in fix.caveats)
+
+
+def test_a_partition_is_referenced_through_the_whole_and_the_whole_through_its_partitions(database: Make) -> None:
+    dsn = database(
+        """
+        CREATE TABLE p (site int, id int, email text, PRIMARY KEY (site, id)) PARTITION BY LIST (site);
+        CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE p_2 PARTITION OF p FOR VALUES IN (2);
+        INSERT INTO p VALUES (1, 1, 'a'), (1, 2, 'a'), (1, 3, 'a');
+        CREATE TABLE q (k int PRIMARY KEY, site int, id int, FOREIGN KEY (site, id) REFERENCES p);
+        CREATE TABLE r (k int PRIMARY KEY, site int, id int, FOREIGN KEY (site, id) REFERENCES p_1);
+        INSERT INTO q VALUES (1, 1, 1), (2, 1, 1), (3, 1, 2); INSERT INTO r VALUES (1, 1, 1), (2, 1, 3);
+        """
+    )
+    applied(dsn, '[[unique]]\ntable = "p_1"\ncolumns = ["email"]\n')
+    assert rows(dsn, "SELECT id FROM p") == [(1,)]
+    assert rows(dsn, "SELECT id FROM q UNION SELECT id FROM r") == [(1,)]
+    _, fix = plan(dsn_of_whole(database), '[[unique]]\ntable = "p"\ncolumns = ["email"]\n')
+    assert any("public.r (site, id), which references the partition public.p_1" in caveat for caveat in fix.caveats)
+
+
+def dsn_of_whole(database: Make) -> str:
+    return database(
+        """
+        CREATE TABLE p (site int, id int, email text, PRIMARY KEY (site, id)) PARTITION BY LIST (site);
+        CREATE TABLE p_1 PARTITION OF p FOR VALUES IN (1);
+        INSERT INTO p VALUES (1, 1, 'a'), (1, 2, 'a');
+        CREATE TABLE r (k int PRIMARY KEY, site int, id int, FOREIGN KEY (site, id) REFERENCES p_1);
+        """
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
