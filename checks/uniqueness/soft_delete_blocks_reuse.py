@@ -18,7 +18,7 @@ Fix: a partial unique index over the live rows, built concurrently, then drop th
 a foreign key rests on it: then revive the deleted row, or move deleted rows to an archive.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 from auditor import ddl
@@ -58,6 +58,7 @@ _ENOUGH = 20  # rows
 WORDS = 50  # that a column may hold and still say in what state a row is
 _RANDOM = "^([a-z]{1,8}_){0,3}[0-9A-Za-z_=+/-]{16,}$"
 _MIXED = "[A-Za-z][0-9].*[A-Za-z][0-9]"  # of 16 random letters and digits more than half; of a word with a year none
+_DIGITS = ("^.{10}[0-9]", "^.{13}[0-9]")  # a composed number has digits in the same places, a random text has not
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
@@ -102,16 +103,20 @@ def blocked(
         finding = partial(judged, catalog=catalog, subject=subject, table=table, index=index, mark=mark)
         return Ask(subject, Matching(table, held(index, mark)), finding, unread=finding(None))
     column = f'{ident(name)}::pg_catalog.text COLLATE pg_catalog."C" OPERATOR(pg_catalog.~)'
-    random = f"({column} {literal(_RANDOM).strip()})"
+    random, mixed, *digits = (f"({column} {literal(pattern).strip()})" for pattern in (_RANDOM, _MIXED, *_DIGITS))
     then = partial(blocked, catalog, subject, table, index, mark, sure | {name})
 
-    def shaped(answer: Answer) -> Ask:
-        mixed = Matching(table, f"{random} AND ({column} {literal(_MIXED).strip()})", (name,))
-        return then() if answer.count else Ask(subject, mixed, decided)
+    def ask(sign: str, verdict: Callable[[Answer], Ask | None]) -> Ask:
+        return Ask(subject, Matching(table, f"{mixed} AND {digits[0]} {sign} {digits[1]}", (name,)), verdict)
 
-    def decided(answer: Answer) -> Ask | None:
+    def shaped(answer: Answer) -> Ask:
+        return then() if answer.count else ask("<>", lambda one: ask("=", lambda other: decided(one.count, other)))
+
+    def decided(one: int, answer: Answer) -> Ask | None:
         filled = answer.examined * (1 - (table.by_name[name].null_fraction or 0))
-        return None if answer.count >= max(_ENOUGH, 0.4 * filled) else then()
+        both_ways = one + answer.count
+        scattered = min(one, answer.count) >= 0.1 * both_ways
+        return None if scattered and both_ways >= max(_ENOUGH, 0.4 * filled) else then()
 
     return Ask(subject, Matching(table, f"NOT {random}", (name,)), shaped)
 
