@@ -55,8 +55,14 @@ def complete(
     """
     tombstones, settled = _soft_deletes(catalog, settings)
     open_ = [table for table in catalog.base_tables() if table.oid not in {*tombstones, *settled}]
+    trusted = settings.audit.trust_owner
     with_tombstones = replace(
         catalog,
+        foreign_code={
+            oid: left
+            for oid, code in catalog.foreign_code.items()
+            if (left := tuple(one for one in code if one.owner not in trusted))
+        },
         soft_deletes=tombstones,
         retired={table.oid: mark for table in open_ if (mark := _retired(table)) is not None},
         states={table.oid: name for table in open_ if (name := _unlisted_state(catalog, table)) is not None},
