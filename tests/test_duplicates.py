@@ -195,6 +195,23 @@ def test_a_key_that_may_be_null_takes_no_references_over(database: Make) -> None
     assert rows(dsn, "SELECT code FROM people ORDER BY email") == [(None,), ("y",)]
 
 
+def test_a_reference_is_never_moved_to_null(database: Make) -> None:
+    dsn = database(
+        """
+        CREATE TABLE people (id int PRIMARY KEY, email text, code text UNIQUE);
+        INSERT INTO people VALUES (1, 'a', 'x'), (2, 'a', NULL);
+        CREATE TABLE badges (id int PRIMARY KEY, code text REFERENCES people (code));
+        CREATE TABLE posts (id int PRIMARY KEY, author int REFERENCES people);
+        INSERT INTO badges VALUES (1, 'x'); INSERT INTO posts VALUES (1, 2), (2, 2);
+        """
+    )
+    _, fix = plan(dsn)
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):  # as the caveat says
+        run(dsn, *fix.sql)
+    assert rows(dsn, "SELECT code FROM badges") == [("x",)]
+    assert rows(dsn, "SELECT count(*) FROM people") == [(2,)]
+
+
 def test_what_is_compared_as_the_foreign_key_compares_it(database: Make) -> None:
     dsn = database(
         """
