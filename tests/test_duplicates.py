@@ -57,7 +57,7 @@ def test_references_move_to_the_row_that_stays_which_is_the_most_referenced(data
         PEOPLE,
         """CREATE TABLE posts (id int PRIMARY KEY, author int REFERENCES people ON DELETE CASCADE);
         INSERT INTO posts VALUES (1, 1), (2, 1), (3, 2), (4, NULL), (5, 3), (6, 5);
-        CREATE TABLE notes (id int PRIMARY KEY, person int NOT NULL REFERENCES people);
+        CREATE TABLE notes (id int PRIMARY KEY, person int NOT NULL REFERENCES people, UNIQUE (person, id));
         INSERT INTO notes VALUES (1, 2), (2, 4), (3, 4);""",
     )
     finding, fix = plan(dsn)
@@ -70,6 +70,7 @@ def test_references_move_to_the_row_that_stays_which_is_the_most_referenced(data
         " the highest id stays. Look at the rows before the others go: beside each of the others public.people_duplicates"
         " names it, in kept_id."
     )
+    assert not any("23505" in caveat for caveat in fix.caveats)
     applied(dsn)
     # 1 and 2 are referenced twice each: the later one stays. Of 3 and 4 it is 4, by two to one.
     assert rows(dsn, "SELECT id FROM people ORDER BY 1") == [(2,), (4,), (5,), (6,), (7,)]
@@ -95,6 +96,21 @@ def test_of_links_that_become_equal_one_stays(database: Make) -> None:
     assert rows(dsn, "SELECT * FROM members ORDER BY 1, 2") == [
         (1, 1, "mine"), (1, 2, "only theirs"), (1, 3, "only mine"), (1, 4, "x"), (4, 1, "b"), (5, 1, "c"),
     ]  # fmt: skip
+
+
+def test_links_that_others_reference_are_left_to_a_human(database: Make) -> None:
+    dsn = database(
+        PEOPLE,
+        """CREATE TABLE groups (id int PRIMARY KEY); INSERT INTO groups VALUES (1);
+        CREATE TABLE members (person int REFERENCES people, team int REFERENCES groups, PRIMARY KEY (person, team));
+        CREATE TABLE grants (id int PRIMARY KEY, person int, team int, FOREIGN KEY (person, team) REFERENCES members ON DELETE CASCADE);
+        INSERT INTO members VALUES (1, 1), (2, 1); INSERT INTO grants VALUES (1, 1, 1), (2, 2, 1)""",
+    )
+    _, fix = plan(dsn)
+    assert any("public.members that members_pkey keeps apart, the UPDATE fails" in caveat for caveat in fix.caveats)
+    with pytest.raises(psycopg.IntegrityError):
+        run(dsn, *fix.sql)
+    assert rows(dsn, "SELECT count(*) FROM members UNION ALL SELECT count(*) FROM grants") == [(2,), (2,)]
 
 
 def test_a_table_that_links_rows_of_one_table_twice_moves_both_ends(database: Make) -> None:
