@@ -473,9 +473,28 @@ def _builtin(text: str) -> bool:
     strange = ("parameter", "other")
     tokens = Scanner(text).tokens
     return not any(t.marks(".") or t.says("select", "operator") or t.kind in strange for t in tokens)
+
+
 # Of these, functions that a schema before pg_catalog in the search_path may have one of; the others are part of the grammar.
 _FUNCTIONS = frozenset(
-    "abs btrim concat date date_trunc left length lower ltrim md5 replace right rtrim substr timezone upper".split()
+    [
+        "abs",
+        "btrim",
+        "concat",
+        "date",
+        "date_trunc",
+        "left",
+        "length",
+        "lower",
+        "ltrim",
+        "md5",
+        "replace",
+        "right",
+        "rtrim",
+        "substr",
+        "timezone",
+        "upper",
+    ]
 )
 
 

@@ -55,6 +55,7 @@ class Type:
     demanding: tuple[int, ...] = ()  # the domains of the chain that are NOT NULL, by oid
     collatable: bool = False
     under: str = ""  # of a domain: the type under it with its length, as format_type writes it
+    labels: tuple[str, ...] = ()  # of an enum, in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,12 +367,25 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class SoftDelete:
-    """How a table marks a row as deleted without deleting it. Predicates are SQL over its columns."""
+    """How a table marks a row as deleted without deleting it. Predicates are SQL over its columns.
+
+    `evidence` says in words what tells so; `also` are further columns that the mark consists of, `word` is what such rows are.
+    What is `suspected` takes a word among others, or a revocation, for a deletion.
+    """
 
     column: str
     deleted: str
     live: str
     configured: bool
+    evidence: str = field(default="", compare=False)
+    also: tuple[str, ...] = ()
+    word: str = "deleted"
+    suspected: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that the mark consists of."""
+        return (self.column, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -485,6 +499,10 @@ class Catalog:
     building: frozenset[int] = frozenset()
     foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
+    retired: dict[int, SoftDelete] = field(
+        default_factory=dict
+    )  # revoked rather than deleted, where nothing says deleted
+    states: dict[int, str] = field(default_factory=dict)  # columns that may say deleted, if rows hold the word
     reuse_unwanted: frozenset[int] = frozenset()  # tables whose deleted rows keep their keys on purpose
     references: tuple[Reference, ...] = ()
     polymorphic: tuple[Polymorphic, ...] = ()  # of the configuration

@@ -42,7 +42,7 @@ _QUERIES = {
     "control": "system_identifier",
     "constraints": "oid name type table columns validated enforced deferrable deferred parent no_inherit index expression"
     " definition inherited domain",
-    "types": "oid schema name kind category base under element not_null collatable default",
+    "types": "oid schema name kind category base under element not_null collatable default labels",
     "statistics": "table column n_distinct null_frac",
     "columns": "table number name type type_oid not_null not_null_validated default identity generated collation_schema"
     " collation deterministic readable comment",
@@ -280,6 +280,7 @@ def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
             demanding=tuple(row["oid"] for row in demanding),
             collatable=chain[0]["collatable"],
             under=next((row["under"] for row in reversed(chain) if row["under"]), ""),
+            labels=tuple(chain[0]["labels"] or ()),
         )
 
     return {oid: resolved(oid) for oid in by_oid}
