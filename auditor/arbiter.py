@@ -587,7 +587,14 @@ def plannable(table: Table, texts: Iterable[str | None]) -> bool:
     indexes.
     """
     own = {name for text in _own(table) for name in _qualified_names(Scanner(text).tokens)}
-    return all(set(_qualified_names(Scanner(text).tokens)) <= own for text in texts if text)
+    return all(
+        named in own
+        or named[0] == "pg_catalog"
+        or (named[0] == table.name and named[1] in table.by_name and not called)
+        for text in texts
+        if text
+        for named, called in _qualified(Scanner(text).tokens)
+    )
 
 
 def countable(texts: Iterable[str | None]) -> bool:
@@ -610,11 +617,15 @@ def _own(table: Table) -> Iterator[str]:
             yield index.predicate
 
 
+def _qualified(tokens: Sequence[Token]) -> Iterator[tuple[tuple[str, str], bool]]:
+    """Each name with a schema or a table before it, and whether it is called."""
+    for first, dot, last, after in zip_longest(tokens, tokens[1:], tokens[2:], tokens[3:]):
+        if last is not None and first.names and dot.marks("."):
+            yield (first.value, last.value), after is not None and after.marks("(")
+
+
 def _qualified_names(tokens: Sequence[Token]) -> Iterator[tuple[str, str]]:
-    for number in range(len(tokens) - 2):
-        first, dot, last = tokens[number : number + 3]
-        if first.names and dot.marks("."):
-            yield first.value, last.value
+    return (named for named, _ in _qualified(tokens))
 
 
 def spelled(table: Table, text: str) -> str:

@@ -188,7 +188,7 @@ class Scanner:
                 return self._comment(start)
             case "template":
                 closing = self.text.find(_TEMPLATE_ENDS[value], end)
-                return self._add("other", value, start, closing + 2 if closing >= 0 else end)
+                return self._add("other", value, start, closing + len(_TEMPLATE_ENDS[value]) if closing >= 0 else end)
             case "dollar":
                 closing = self.text.find(value, end)
                 if closing < 0:
