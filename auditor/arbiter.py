@@ -2,7 +2,9 @@
 
 Documentation: INSERT, ON CONFLICT Clause; source: plancat.c, infer_arbiter_indexes. Columns are judged exactly. Expressions
 and predicates are compared as text, which can prove that they are the same, not that they differ: then the answer is
-`unsure`, and the server has to be asked (`auditor.probe.Planned`).
+`unsure`, and the server has to be asked (`auditor.probe.Planned`). It is asked about the target only, never to plan the
+statement itself (EXPLAIN (GENERIC_PLAN) would, from 16 on): that is foreign text, whose functions planning may run, and a
+parameter in its predicate proves nothing to a generic plan, though its value may when the statement is run.
 """
 
 from __future__ import annotations

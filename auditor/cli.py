@@ -135,7 +135,11 @@ SampleValues = Annotated[
 ]
 SqlFiles = Annotated[
     list[Path] | None,
-    typer.Option("--sql", metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
+    typer.Option(
+        "--sql",
+        metavar="FILE",
+        help="SQL of the application whose ON CONFLICT is judged; of a directory, its *.sql.  [default: none]",
+    ),
 ]
 AllowRole = Annotated[
     bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")

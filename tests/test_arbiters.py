@@ -234,7 +234,9 @@ def test_the_inference_is_the_servers(
                 raise
             for each in upserts:
                 text = each.replace("{s}", schema)
-                said[text] = told(connection, text), "\n".join((*script, text))
+                state = told(connection, text)
+                if state != "42P01":  # 13 knows no name of the table there
+                    said[text] = state, "\n".join((*script, text))
     seen: Counter[str] = Counter()
     with Session(Target(dsn)) as session:
         catalog = open_catalog(session)

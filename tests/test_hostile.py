@@ -128,6 +128,10 @@ def script(name: str, number: int) -> str:
         INSERT INTO {n.table("q")} ({c}) VALUES ({n.values("1")}), ({n.values("2")});
         CREATE FUNCTION {n.table("fn")}({c} text DEFAULT{v}) RETURNS void LANGUAGE plpgsql AS{literal(f"BEGIN {upsert}; END")};
 
+        CREATE TABLE {n.table("ru")} ({c} text);
+        CREATE RULE {c} AS ON INSERT TO {n.table("ru")} DO ALSO {upsert.replace("DO NOTHING", f"DO UPDATE SET {c} ={v}")};
+        CREATE VIEW {n.table("vw")} AS SELECT {c} AS {two} FROM {n.table("q")};
+
         CREATE TABLE {n.table("z")} ({c} text REFERENCES {users});
         INSERT INTO {n.table("z")} SELECT {c} FROM {users};
 
@@ -242,6 +246,14 @@ HANDED = tuple(
         f"INSERT INTO {Names(name).table('q')} ({Names(name).column}) VALUES (1) ON CONFLICT ({Names(name).column}) DO NOTHING",
     )
     for number, name in enumerate(NAMES, 1)
+) + tuple(
+    Statement(
+        "pg_stat_statements",
+        1,
+        f"INSERT INTO {n.table('vw')} ({n.other('2')}) VALUES ($1) ON CONFLICT ({n.other('2')}) DO UPDATE SET {n.other('2')} = $2",
+        recorded=True,
+    )
+    for n in map(Names, NAMES)
 )
 
 

@@ -4,14 +4,18 @@ PostgreSQL accepts the function, and a prepared statement, and fails when it pla
 unique or exclusion constraint matching the ON CONFLICT specification", on every call. The usual causes are a unique
 constraint that is missing in this database, or one that became a partial index. ON CONSTRAINT with a name that is no
 constraint fails with 42704, or with 42809 where no index stands behind it; a deferrable constraint with 55000, when the
-statement is executed. Bodies of functions and procedures in SQL and PL/pgSQL are read, and files given with `--sql`.
+statement is executed; a table with rules for INSERT or UPDATE with 0A000.
 
+Read are the bodies of functions and procedures in SQL and PL/pgSQL with what they EXECUTE, as far as it is constant;
+rules; what pg_stat_statements has recorded in this database, where this login may see it; files given with `--sql`.
 The inference is PostgreSQL's own; where expressions or predicates are spelled differently, the server is asked to plan
 the statement (EXPLAIN, nothing is inserted). The duplicates that stand in the way of the missing key are counted.
 
 Not flagged: statements that an index serves (columns in any order, a partial index whose predicate the statement
-repeats or implies, the same expression); ON CONFLICT DO NOTHING without a target; temporary tables that the function
-makes itself. Not checked: text put together at run time, tables that cannot be told, other languages.
+repeats or implies, the same expression, a view over such a table); ON CONFLICT DO NOTHING without a target; temporary
+tables that the function makes itself; a recorded statement that a function or a file says too. Suspected only: the table
+is one of several of that name. Not checked: text put together at run time, predicates over parameters, tables that
+cannot be told, other languages and dialects.
 
 Fix: the missing unique key, built concurrently after the duplicates are cleared away; or the statement names the key
 that exists.
