@@ -65,8 +65,10 @@ class Audit(_Part):
     jobs: Annotated[int, Field(ge=1, le=64)] | None = None
     statement_timeout: Seconds = 600.0
     lock_timeout: Seconds = 2.0
+    time_budget: Seconds | None = None
     samples: Literal["none", "keys", "full"] = "keys"
     deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
+    trust_owner: tuple[str, ...] = ()  # whose functions may run under a login for which that is dangerous
     fail_on: Literal["error", "warning", "info", "never"] = Severity.ERROR.value
     allow_incomplete: bool = False
 
@@ -74,6 +76,12 @@ class Audit(_Part):
     def connections(self) -> int:
         """How many read at the same time."""
         return self.jobs or (1 if self.pace == "gentle" else 2)
+
+
+class HistoryPlace(_Part):
+    """`[history]`: where audits are kept, to be compared with: a file (SQLite), or postgresql://...; empty: nowhere."""
+
+    url: str = ""
 
 
 class SoftDeletes(_Part):
@@ -157,6 +165,7 @@ class Settings(_Part):
 
     database: Database = Database()
     audit: Audit = Audit()
+    history: HistoryPlace = HistoryPlace()
     soft_delete: SoftDeletes = SoftDeletes()
     tenant: Tenants = Tenants()
     reference: tuple[Reference, ...] = ()
