@@ -239,10 +239,10 @@ def test_the_inference_is_the_servers(
             except psycopg.Error as error:
                 error.add_note(f"seed {SEED}\n{script}")
                 raise
-            texts = [each.replace("{s}", schema) for each in dict.fromkeys(upserts)]
-            states = connection.execute("SELECT told(%s)", [texts]).fetchone()
+            run = [each.replace("{s}", schema) for each in dict.fromkeys(upserts)]
+            states = connection.execute("SELECT told(%s)", [run]).fetchone()
             assert states is not None
-            for text, state in zip(texts, states[0], strict=True):
+            for text, state in zip(run, states[0], strict=True):
                 if state != "42P01":  # 13 knows no name of the table there
                     said[text] = state or "", "\n".join((*script, text))
     seen: Counter[str] = Counter()
