@@ -538,6 +538,8 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
             f"this login may read no row of {len(unread):,} of {plural(len(tables), 'table')}: only their catalog was"
             " judged, and what needs their rows is listed as not checked"
         )
+    if catalog.unrecorded:
+        notes.append(catalog.unrecorded)
     if not tables:
         notes.append("the database has no tables: nothing was audited")
     return tuple(notes)

@@ -158,7 +158,11 @@ SampleValues = Annotated[
 ]
 SqlFiles = Annotated[
     list[Path] | None,
-    typer.Option("--sql", metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
+    typer.Option(
+        "--sql",
+        metavar="FILE",
+        help="SQL of the application whose ON CONFLICT is judged; of a directory, its *.sql.  [default: none]",
+    ),
 ]
 TrustOwner = Annotated[
     list[str] | None,

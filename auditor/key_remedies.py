@@ -312,8 +312,9 @@ def upsert_caveats(catalog: Catalog, table: Table, index: Index, where: str | No
     for use in relying(catalog, table, index, where):
         targets = [ident(key.column) if key.column is not None else f"({key.expression})" for key in index.keys]
         clause = f"ON CONFLICT ({', '.join(targets)}) WHERE {where}"
+        place = f" ({use.place})" if use.place else ""
         said.append(
-            f"{use.said} relies on this {kind_of(table, index)} with {use.clause} ({use.place}): change it to {clause}"
+            f"{use.said} relies on this {kind_of(table, index)} with {use.clause}{place}: change it to {clause}"
             " after the new index is built and before the old one is dropped, or it fails with SQLSTATE 42P10."
         )
     return said

@@ -128,6 +128,10 @@ def script(name: str, number: int) -> str:
         INSERT INTO {n.table("q")} ({c}) VALUES ({n.values("1")}), ({n.values("2")});
         CREATE FUNCTION {n.table("fn")}({c} text DEFAULT{v}) RETURNS void LANGUAGE plpgsql AS{literal(f"BEGIN {upsert}; END")};
 
+        CREATE TABLE {n.table("ru")} ({c} text);
+        CREATE RULE {c} AS ON INSERT TO {n.table("ru")} DO ALSO {upsert.replace("DO NOTHING", f"DO UPDATE SET {c} ={v}")};
+        CREATE VIEW {n.table("vw")} AS SELECT {c} AS {two} FROM {n.table("q")};
+
         CREATE TABLE {n.table("z")} ({c} text REFERENCES {users});
         INSERT INTO {n.table("z")} SELECT {c} FROM {users};
 
@@ -269,6 +273,15 @@ HANDED = tuple(
     )
     for number, name in enumerate(NAMES, 1)
 )
+RECORDED = tuple(
+    Statement(
+        "pg_stat_statements",
+        1,
+        f"INSERT INTO {n.table('vw')} ({n.other('2')}) VALUES ($1) ON CONFLICT ({n.other('2')}) DO UPDATE SET {n.other('2')} = $2",
+        recorded=True,
+    )
+    for n in map(Names, NAMES)
+)
 
 
 @pytest.fixture(scope="module")
@@ -287,7 +300,7 @@ def dsn(server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def found(dsn: str) -> Audit:
-    return audit(dsn, CONFIG, HANDED, depth="full")
+    return audit(dsn, CONFIG, HANDED + RECORDED, depth="full")
 
 
 def test_every_check_fires_on_every_name_and_nothing_is_left_out(found: Audit) -> None:

@@ -67,7 +67,7 @@ def complete(
         retired={table.oid: mark for table in open_ if (mark := _retired(table)) is not None},
         states={table.oid: name for table in open_ if (name := _unlisted_state(catalog, table)) is not None},
         reuse_unwanted=_tables_named(catalog, settings.soft_delete.reuse_unwanted, "[soft_delete] reuse_unwanted"),
-        statements=statements,
+        statements=(*catalog.statements, *statements),
     )
     companions = tuple(_configured_companions(catalog, settings))
     self_roots = frozenset(_self_roots(catalog, settings))
@@ -878,6 +878,5 @@ def _upserts(catalog: Catalog) -> Upserts:
     for use in uses(catalog):
         columns = frozenset(columns_of(use.upsert.targets))
         if use.table is not None and columns and columns <= use.table.by_name.keys():
-            place = use.said if use.function is not None else f"{use.said}:{use.upsert.line}"
-            found[use.table.oid].setdefault(columns, place)
+            found[use.table.oid].setdefault(columns, use.cited)
     return found

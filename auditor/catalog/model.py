@@ -248,6 +248,7 @@ class Function:
     body: str
     search_path: str | None = None  # of its own SET clause
     locked: bool = False  # by another session: the body could not be read
+    says_conflict: bool = False  # its text is in another language, and says ON CONFLICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +270,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rewrite rule on a table."""
+    """A rewrite rule on a table or a view, but for the one that makes it a view."""
 
     name: str
     table: int
@@ -316,6 +317,7 @@ class Table:
     indexes: tuple[Index, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     rules: tuple[Rule, ...] = ()
+    definition: str | None = None  # the query of a view that an INSERT goes through to the table below it
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
@@ -468,11 +470,18 @@ class BusinessKey:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL handed over by the user: one text, and the file and line it starts at."""
+    """SQL handed over by the user: one text, and the file and line it starts at; or one that the server has recorded.
+
+    `problem` says why a file comes without its text. `nested`: a recorded statement ran inside a function; None: that is
+    not recorded.
+    """
 
     source: str
     line: int
     text: str
+    problem: str = ""
+    recorded: bool = False
+    nested: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -514,11 +523,20 @@ class Catalog:
     companions: tuple[Companion, ...] = ()
     business_keys: tuple[BusinessKey, ...] = ()
     statements: tuple[Statement, ...] = ()
+    unrecorded: str = ""  # why statements that the server has recorded were not read, or not all
 
     @cached_property
     def by_name(self) -> dict[tuple[str, str], Table]:
         """Tables by schema and name."""
         return {(table.schema, table.name): table for table in self.tables.values()}
+
+    @cached_property
+    def namesakes(self) -> dict[str, tuple[Table, ...]]:
+        """Tables by name, whatever their schema."""
+        found: dict[str, list[Table]] = {}
+        for table in self.tables.values():
+            found.setdefault(table.name, []).append(table)
+        return {name: tuple(tables) for name, tables in found.items()}
 
     @cached_property
     def foreign_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:

@@ -7,7 +7,8 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -26,11 +27,12 @@ from auditor.catalog.model import (
     Rule,
     Sequence,
     Server,
+    Statement,
     Table,
     Trigger,
     Type,
 )
-from auditor.text import ident, qualified, unquoted
+from auditor.text import ident, plural, qualified, unquoted
 
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
@@ -56,16 +58,18 @@ _QUERIES = {
     " operators validated enforced deferrable deferred parent period index definition",
     "rules": "name table event instead enabled definition",
     "tables": "oid schema name kind persistence owner is_partition parents rows pages all_visible row_security readable"
-    " schema_usable comment locked of_extension",
-    "functions": "oid schema name arguments language kind returns body search_path locked",
+    " schema_usable comment locked of_extension definition",
+    "functions": "oid schema name arguments language kind returns body says_conflict search_path locked",
     "sequences": "oid schema name type increment minimum maximum cycles last_value owner_table owner_column link",
-    "extensions": "name version",
+    "extensions": "name version recorder nested",
     "shown": "kind shown held",
     "foreign_code": "table schema function owner inserting",
 }
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.
 _OPTIONAL = ("control", "statistics", "shown", "activity")
+_RECORDER = "pg_stat_statements"
+_UNREADABLE = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState, psycopg.DataError)
 _SINCE = re.compile(r"/\* (\d+)\+ \*/(.*?)/\* else \*/(.*?)/\* end \*/", re.DOTALL)
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))
 
@@ -95,6 +99,32 @@ def _ask(fetch: Fetch, name: str, text: str) -> tuple[str | None, ...]:
     except psycopg.errors.InsufficientPrivilege:
         fetch("ROLLBACK TO SAVEPOINT optional")
         return ()
+
+
+def _recorded(
+    fetch: Fetch, extensions: Future[tuple[str | None, ...]], major: int
+) -> tuple[tuple[Statement, ...], str]:
+    """What pg_stat_statements has recorded, and why that is not all. It may be installed without being loaded."""
+    _, _, schemas, nested = (json.loads(column or "[]") for column in extensions.result())
+    number = next((number for number, schema in enumerate(schemas) if schema is not None), None)
+    if number is None:
+        return (), ""
+    text = query("recorded", major).replace("/* recorder */", qualified(schemas[number], _RECORDER))
+    text = text.replace("/* nested */", "NOT s.toplevel" if nested[number] else "NULL")
+    fetch("SAVEPOINT optional")
+    try:
+        rows = fetch(text)
+    except _UNREADABLE as error:
+        fetch("ROLLBACK TO SAVEPOINT optional")
+        return (
+            (),
+            f"{_RECORDER} is installed, and could not be read (SQLSTATE {error.sqlstate}): what it recorded was not judged",
+        )
+    inside = {"t": True, "f": False, None: None}
+    found = tuple(Statement(_RECORDER, 1, text, "", True, inside[nested]) for text, nested in rows if text is not None)
+    hidden = len(rows) - len(found)
+    why = f"{_RECORDER} hides the texts of {plural(hidden, 'statement')} from this login: pg_read_all_stats shows them"
+    return tuple(dict.fromkeys(found)), why if hidden else ""
 
 
 def read_locked(fetch: Fetch, *, major: int) -> tuple[int, ...]:
@@ -129,12 +159,15 @@ def read_catalog(
         ahead = ThreadPoolExecutor(1)
         try:
             texts = {name: ahead.submit(_ask, fetch, name, query(name, major, locked)) for name in names}
+            recorded = ahead.submit(_recorded, fetch, texts["extensions"], major)
             meanwhile()
 
             def rows(name: str) -> list[Any]:
                 return list(zip(*(json.loads(text or "[]") for text in texts[name].result()), strict=True))
 
-            return _read(rows, host, port, statistics)
+            catalog = _read(rows, host, port, statistics)
+            statements, unrecorded = recorded.result()
+            return replace(catalog, statements=statements, unrecorded=unrecorded)
         finally:
             ahead.shutdown(wait=False, cancel_futures=True)
     finally:
@@ -220,6 +253,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
             indexes=tuple(indexes[oid]),
             triggers=tuple(triggers[oid]),
             rules=tuple(rules[oid]),
+            definition=relation["definition"],
         )
     return Catalog(
         server=Server(

@@ -14,7 +14,8 @@ from auditor.check import Evidence
 from auditor.text import ident, qualified
 
 Operator = tuple[str, str]
-Reads = Iterator[tuple[Table, tuple[str, ...] | None]]  # None: a predicate is read, which may name any column
+# None: a predicate is read, which may name any column; no column: no row is read, and no privilege on the table needed.
+Reads = Iterator[tuple[Table, tuple[str, ...] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,8 +333,8 @@ class Planned:
     predicate: str | None = None
 
     def reads(self) -> Reads:
-        """The tables and columns whose SELECT privilege the question needs."""
-        yield self.table, None
+        """The table, of which no column is read."""
+        yield self.table, ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one probe for thousands of questions is told apart by being the same
