@@ -488,7 +488,10 @@ def _foreign_keys(
                 delete_set_columns=tuple([own[n].name for n in set_columns or ()]),
                 operators=tuple([(operator["schema"], operator["name"]) for operator in compared]),
                 casts=tuple(
-                    (_cast(other[theirs], operator["left"], types), _cast(own[mine], operator["right"], types))
+                    (
+                        compared_as(other[theirs], operator["left"], types),
+                        compared_as(own[mine], operator["right"], types),
+                    )
                     for theirs, mine, operator in zip(referenced_columns, columns, compared, strict=True)
                 ),
                 validated=validated,
@@ -509,7 +512,7 @@ def _foreign_keys(
 _TEXT, _VARCHAR = 25, 1043
 
 
-def _cast(column: Column, oid: int, types: dict[int, Type]) -> str | None:
+def compared_as(column: Column, oid: int, types: dict[int, Type]) -> str | None:
     """The type an operator takes the column as, if that is another than its own: left out, the name alone may mean another
     operator (char(n) = text is that of text, not the one of an index over char(n)).
 

@@ -293,11 +293,12 @@ class Duplicates:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Rows of `table` for which the predicate holds."""
+    """Rows of `table` for which the predicate holds; without `only`, those of its inheritance children too."""
 
     table: Table
     where: str
     columns: tuple[str, ...] = ()  # the predicate's own, if known: shown with samples, and what SELECT is needed on
+    only: bool = True
 
     def reads(self) -> Reads:
         """The tables and columns whose SELECT privilege the question needs."""

@@ -112,7 +112,7 @@ def within(question: Relation, condition: Condition) -> Condition:
 
 @ask.register
 def _(question: Matching, fetch: Fetch, samples: Samples) -> Answer:
-    rows = Rows(question.table, only=True)
+    rows = Rows(question.table, only=question.only)
     return _answer(rows, rows.select(sa.func.count()), raw(question.where), (), question.columns, fetch, samples)
 
 
