@@ -34,7 +34,7 @@ _UNLIMITED = 2**31
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table, key, parent in catalog.foreign_keys:
+    for table, key, parent in catalog.distinct_keys:
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
         yield judged(catalog, relation, table.object("constraint", key.name, key.columns))
     for reference in catalog.references:
