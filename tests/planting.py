@@ -44,6 +44,7 @@ def shown(value: Value) -> str:
 KINDS: dict[str, Callable[[int], Value]] = {
     "int": lambda n: n,
     "bigint": lambda n: n,
+    "smallint": lambda n: n,
     "uuid": lambda n: f"00000000-0000-4000-8000-{n:012d}",
     "text": lambda n: f"it's %s \\ {n}",
     "date": lambda n: str(date(2020, 1, 1) + timedelta(n)),
@@ -379,6 +380,15 @@ class World:
         return [key for table in self.tables for key in table.keys]
 
     @property
+    def distinct(self) -> list[Key]:
+        """Each relation once: of foreign keys that say the same the one that says least, or the first by name."""
+        found: dict[object, Key] = {}
+        for key in sorted(self.relations, key=lambda key: (not key.state, key.name)):
+            pairs = frozenset(zip(key.columns, key.parent_columns, strict=True))
+            found.setdefault((key.table, key.parent, pairs, key.configured, key.where), key)
+        return [key for key in self.relations if key in found.values()]
+
+    @property
     def foreign_keys(self) -> list[Key]:
         return [key for key in self.relations if not key.configured]
 
@@ -408,7 +418,8 @@ class World:
         said.append("RESET session_replication_role")
         for table in self.tables:
             if table.serial:
-                sequence = f"pg_get_serial_sequence({literal(table.sql)}, {literal(table.serial)})"
+                names = f"{literal(table.schema)}, {literal(table.name)}"
+                sequence = f"pg_get_serial_sequence(format('%I.%I', {names}), {literal(table.serial)})"
                 said.append(f"SELECT setval({sequence}, {max(int(row[table.serial] or 0) for row in table.rows)})")
             said += [
                 f"ALTER TABLE {table.sql} ADD CONSTRAINT {ident(c.name)} CHECK ({c.sql}) {c.state}"
@@ -472,7 +483,9 @@ class World:
         on = "check" if key.state == "off here" else "noaction|restrict|cascade|setnull|setdefault"
         return f"""DO $do$ DECLARE t record; BEGIN
     FOR t IN WITH RECURSIVE all_of AS (
-            SELECT oid FROM pg_constraint WHERE conname = {literal(key.name)} AND conrelid = {literal(key.table.sql)}::regclass
+            SELECT c.oid FROM pg_constraint c JOIN pg_class r ON r.oid = conrelid
+            WHERE conname = {literal(key.name)} AND relname = {literal(key.table.name)}
+            AND relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = {literal(key.table.schema)})
             UNION SELECT c.oid FROM pg_constraint c JOIN all_of ON c.conparentid = all_of.oid
         ) SELECT tgrelid::regclass AS rel, tgname FROM pg_trigger JOIN pg_proc p ON p.oid = tgfoid
         WHERE tgconstraint IN (SELECT oid FROM all_of) AND proname ~ '^RI_FKey_({on})_'
@@ -781,6 +794,12 @@ def open_keys(world: World) -> list[Key]:
     return [key for key in world.relations if not key.table.closed and not key.table.link]
 
 
+def left_behind(key: Key) -> bool:
+    """Whether a trigger explains the orphans of a relation: it cancels what one of its foreign keys should do."""
+    same = [k for k in key.table.keys if k.parent is key.parent and {*k.columns} == {*key.columns}]
+    return any(map(cancelling, same))
+
+
 def cancelling(key: Key) -> list[Trigger]:
     """The triggers that cancel an action of a foreign key."""
     events = {"DELETE"} if key.on_delete == "CASCADE" else set()
@@ -807,8 +826,8 @@ class OrphanRows(Planter):
             stray(world, place)
 
     def expected(self, world: World) -> Iterator[Expected]:
-        for key in world.relations:
-            if key.orphans() and not key.table.link and not cancelling(key):
+        for key in world.distinct:
+            if key.orphans() and not key.table.link and not left_behind(key):
                 yield self.found(key.object, len(key.orphans()))
 
 
@@ -816,10 +835,10 @@ class OrphanedMemberships(Planter):
     check = "references/orphaned-memberships"
 
     def places(self, world: World) -> list[Key]:
-        return [key for table in world.tables if table.link for key in table.keys]
+        return [key for key in world.distinct if key.table.link]
 
     def plant(self, world: World, place: Key) -> None:
-        other = next(key for key in place.table.keys if key is not place)
+        other = next(key for key in place.table.keys if {*key.columns} != {*place.columns})
         members = other.parent.rows[world.count(0, len(other.parent.rows) - 1) :][: world.count(1, 3)]
         for member in members:
             other.point(stray(world, place), member)
@@ -829,9 +848,9 @@ class OrphanedMemberships(Planter):
             orphans = key.orphans()
             if not orphans:
                 continue
-            if not cancelling(key):
+            if not left_behind(key):
                 yield self.found(key.object, len(orphans))
-            other = next(one for one in key.table.keys if one is not key and one.columns != key.columns)
+            other = next(one for one in key.table.keys if {*one.columns} != {*key.columns})
             lone = {other.value(row) for row in orphans} & other.parents().keys()
             lone -= {other.value(row) for row in key.table.rows if row not in orphans}
             if lone:
@@ -898,8 +917,8 @@ class SoftDeletedParent(Planter):
                 place.point(row, world.choose(gone))
 
     def expected(self, world: World) -> Iterator[Expected]:
-        for key in world.relations:
-            compared = any(pair.key is key and pair.states for pair in world.companions)
+        for key in world.distinct:
+            compared = any(p.states and p.other is key.table and {*p.key.columns} == {*key.columns} for p in world.companions)
             if key.parent.mark is None or key.table.history or compared:
                 continue
             rows = [row for row, up in key.pairs() if key.parent.deleted(up) and not key.table.deleted(row)]
@@ -929,7 +948,7 @@ class PartialReference(Planter):
                 place.table.column(name).not_null = True
 
     def expected(self, world: World) -> Iterator[Expected]:
-        for key in self.places(world):
+        for key in set(self.places(world)) & set(world.distinct):
             rows = [row for row in key.table.rows if None in key.value(row) and {*key.value(row)} != {None}]
             if rows and key.enforced:
                 yield self.found(key.object, len(rows), WARNING)
@@ -975,7 +994,7 @@ class CrossTenant(Planter):
             row[place.table.tenant or ""] = world.choose((1, 2, 3, None))
 
     def expected(self, world: World) -> Iterator[Expected]:
-        for key in world.relations:
+        for key in world.distinct:
             mine, theirs = key.table.tenant, key.parent.tenant
             if not mine or not theirs:
                 continue
@@ -996,7 +1015,7 @@ class ReferenceCycle(Planter):
         place.point(rows[0], rows[above])  # each row hangs under the one but one before it
 
     def expected(self, world: World) -> Iterator[Expected]:
-        for key in self.places(world):
+        for key in set(self.places(world)) & set(world.distinct):
             parents = {id(row): up for row, up in key.pairs() if not (key.self_is_root and up is row)}
             circling = 0
             for row in key.table.rows:
@@ -1027,7 +1046,7 @@ class TypeMismatch(Planter):
 
     def expected(self, world: World) -> Iterator[Expected]:
         widths = {"smallint": 1, "int": 2, "bigint": 3}
-        for key in world.relations:
+        for key in world.distinct:
             types = [
                 (key.table.column(mine).type, key.parent.column(theirs).type)
                 for mine, theirs in zip(key.columns, key.parent_columns, strict=True)
@@ -1170,10 +1189,15 @@ class SyncTrigger(Planter):
             trigger = pair.trigger
             if trigger is None:
                 continue
-            needed = {"INSERT", "UPDATE"} if pair.states else {"INSERT"}
-            subject = pair.table.object("trigger", trigger.name)
-            if trigger not in pair.table.triggers or trigger.enabled or needed - {*trigger.events}:
-                yield self.found(subject)
+            keys = [k for k in pair.other.keys if k.parent is pair.table and k.state in ("", "NOT VALID")]
+            action = min((key.name, key.on_delete) for key in keys)[1] if keys else ""
+            needed = {"INSERT", *(["UPDATE"] if pair.states else []), *(["DELETE"] if action != "CASCADE" else [])}
+            missing = needed - {*trigger.events}
+            off = trigger not in pair.table.triggers or trigger.enabled
+            refused = missing == {"DELETE"} and action in ("NO ACTION", "RESTRICT")
+            if off or missing:
+                subject = pair.table.object("trigger", trigger.name)
+                yield self.found(subject, severity=WARNING if refused and not off else ERROR)
 
 
 class MissingCompanion(Planter):
