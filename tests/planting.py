@@ -348,6 +348,8 @@ class World:
     schemas: tuple[str, ...] = ("public",)
     mark_columns: list[Mark] = field(default_factory=list)
     tenant: str | None = None
+    marks_configured: bool = True
+    echoes: list[Key] = field(default_factory=list)  # foreign keys that the configuration names too
     reuse_unwanted: list[Table] = field(default_factory=list)
     planted: list[str] = field(default_factory=list)
     told: list[Expected] = field(default_factory=list)  # what planters know without counting
@@ -496,13 +498,14 @@ END $do$"""
 
     def config(self) -> str:
         """The auditor.toml that goes with it."""
-        said = ["[soft_delete]", f"columns = {toml({mark.column: mark.deleted.removeprefix(ident(mark.column) + ' ') for mark in self.mark_columns})}"]
+        marks = {mark.column: mark.deleted.removeprefix(f"{mark.column} ") for mark in self.mark_columns}
+        said = ["[soft_delete]", *([f"columns = {toml(marks)}"] if self.marks_configured else [])]
         said.append(f"history = {toml([table.sql for table in self.tables if table.history])}")
         said.append(f"reuse_unwanted = {toml([table.sql for table in self.reuse_unwanted])}")
         if self.tenant and any(table.tenant for table in self.tables):
             said += ["[tenant]", f"columns = {toml([self.tenant])}"]
         for key in self.relations:
-            if key.configured or key.self_is_root:
+            if key.configured or key.self_is_root or key in self.echoes:
                 said += ["[[reference]]", f"from = {toml(f'{key.table.sql}({idents(key.columns)})')}"]
                 said.append(f"to = {toml(f'{key.parent.sql}({idents(key.parent_columns)})')}")
                 said += [f"where = {toml(key.where)}"] if key.where else []
@@ -545,13 +548,104 @@ def base(draw: Draw, version: int) -> World:
         Mark("deleted_at", "timestamptz", "deleted_at IS NOT NULL", "deleted_at IS NULL", "2024-01-01", None),
         Mark("is_deleted", "boolean", "is_deleted IS TRUE", "is_deleted IS NOT TRUE", True, False, "NOT NULL DEFAULT false"),
     ]
+    world.marks_configured = not world.chance(4)
     world.tenant = world.choose(("org_id", 'The "org" %s', "mandant"))
     for _ in range(world.count(2, 6)):
         generic(world)
     for make, most in ((link, 2), (pair, 2), (loose, 2), (many_tables, 1)):
         for _ in range(world.count(0, most)):
             make(world)
+    for statement in NEIGHBOURS:
+        if world.chance(5):
+            world.numbers += 1
+            schema = ident(world.choose(world.schemas))
+            world.raw.append(statement.replace("{n}", f"{schema}.n{world.numbers}q").strip())
+    world.echoes = [key for key in world.foreign_keys if world.chance(10)]
     return world
+
+
+# What looks like a defect and is none, each in tables of its own.
+NEIGHBOURS = (
+    # couples are no hierarchy
+    """
+CREATE TABLE {n}persons (id int PRIMARY KEY, spouse_id int REFERENCES {n}persons);
+INSERT INTO {n}persons VALUES (1, NULL), (2, NULL), (3, NULL);
+UPDATE {n}persons SET spouse_id = 3 - id WHERE id < 3
+""",
+    # triggers that let the row go, fire afterwards, or stand aside for cascades
+    """
+CREATE TABLE {n}above (id int PRIMARY KEY);
+CREATE TABLE {n}below (id int PRIMARY KEY, above_id int REFERENCES {n}above ON DELETE CASCADE);
+CREATE FUNCTION {n}old() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN /* RETURN NULL */ RETURN OLD; END';
+CREATE FUNCTION {n}none() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER a BEFORE DELETE ON {n}below FOR EACH ROW EXECUTE FUNCTION {n}old();
+CREATE TRIGGER b AFTER DELETE ON {n}below FOR EACH ROW EXECUTE FUNCTION {n}none();
+CREATE TRIGGER c BEFORE DELETE ON {n}below FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION {n}none();
+CREATE RULE d AS ON DELETE TO {n}below DO ALSO NOTHING
+""",
+    # ids of other systems, and a log of what is gone
+    """
+CREATE TABLE {n}clerks (id int PRIMARY KEY, external_id int, stripe_customer_id int, session_id int);
+INSERT INTO {n}clerks SELECT n, n, n, n FROM generate_series(1, 30) AS n;
+CREATE TABLE {n}clerk_log (id int PRIMARY KEY, clerk_id int);
+INSERT INTO {n}clerk_log SELECT n, n + 20 FROM generate_series(1, 30) AS n
+""",
+    # an upsert by constraint, one without target, one of a temporary table
+    """
+CREATE TABLE {n}keyed (id int PRIMARY KEY, a int NOT NULL, b int NOT NULL, CONSTRAINT keyed_ab UNIQUE (a, b));
+INSERT INTO {n}keyed VALUES (1, 1, 1), (2, 1, 2);
+CREATE FUNCTION {n}put() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO {n}keyed VALUES (1, 1, 1) ON CONFLICT (b, a) DO NOTHING;
+    INSERT INTO {n}keyed VALUES (1, 1, 1) ON CONFLICT ON CONSTRAINT keyed_ab DO UPDATE SET a = 1;
+    INSERT INTO {n}keyed VALUES (1, 1, 1) ON CONFLICT DO NOTHING;
+    CREATE TEMP TABLE elsewhere (x int UNIQUE);
+    INSERT INTO elsewhere VALUES (1) ON CONFLICT (x) DO NOTHING;
+    PERFORM 'INSERT INTO nowhere VALUES (1) ON CONFLICT (a) DO NOTHING';
+END $$
+""",
+    # a unique key for each case of NULL
+    """
+CREATE TABLE {n}cases (id int PRIMARY KEY, a int NOT NULL, b int);
+CREATE UNIQUE INDEX ON {n}cases (a, b) WHERE b IS NOT NULL;
+CREATE UNIQUE INDEX ON {n}cases (a) WHERE b IS NULL;
+INSERT INTO {n}cases VALUES (1, 1, NULL), (2, 2, NULL), (3, 2, 1)
+""",
+    # two tables that need each other, one of them late
+    """
+CREATE TABLE {n}hens (id int PRIMARY KEY, egg int NOT NULL);
+CREATE TABLE {n}eggs (id int PRIMARY KEY, hen int NOT NULL REFERENCES {n}hens);
+ALTER TABLE {n}hens ADD FOREIGN KEY (egg) REFERENCES {n}eggs DEFERRABLE INITIALLY DEFERRED
+""",
+    # a default that is a row of the parent; domains whose values are as they say
+    """
+CREATE DOMAIN {n}size AS int NOT NULL CHECK (VALUE > 0);
+CREATE TABLE {n}kinds (id int PRIMARY KEY, size {n}size DEFAULT 1, sizes {n}size[]);
+INSERT INTO {n}kinds VALUES (1, 5, '{1,2}'), (2, 1, NULL);
+CREATE TABLE {n}things (id int PRIMARY KEY, kind int NOT NULL DEFAULT 1 REFERENCES {n}kinds ON DELETE SET DEFAULT);
+INSERT INTO {n}things VALUES (1, 2)
+""",
+    # a CHECK that is NOT VALID and that every row satisfies
+    """
+CREATE TABLE {n}checked (id int PRIMARY KEY, n int);
+INSERT INTO {n}checked VALUES (1, 1), (2, NULL);
+ALTER TABLE {n}checked ADD CONSTRAINT positive CHECK (n > 0) NOT VALID
+""",
+    # addresses, each once whatever their case; sequences that nobody owns, and that begin anew
+    """
+CREATE TABLE {n}inboxes (id int PRIMARY KEY, email text NOT NULL);
+CREATE UNIQUE INDEX ON {n}inboxes (lower(email));
+INSERT INTO {n}inboxes VALUES (1, 'A@example.com'), (2, 'b@example.com');
+CREATE SEQUENCE {n}round MAXVALUE 10 CYCLE;
+CREATE VIEW {n}seen AS SELECT * FROM {n}inboxes;
+CREATE MATERIALIZED VIEW {n}kept AS SELECT * FROM {n}inboxes
+""",
+    # types beside ids that are too few to tell
+    """
+CREATE TABLE {n}marks (id int PRIMARY KEY, owner_type text, owner_id int);
+INSERT INTO {n}marks VALUES (1, 'Gadget', 99), (2, 'Nothing', 1)
+""",
+)
 
 
 def generic(world: World, noun: str = "") -> Table:
@@ -571,7 +665,9 @@ def generic(world: World, noun: str = "") -> Table:
         marked(world, table)
     if world.chance(2):
         table.tenant = world.tenant
-        table.columns.append(Column(world.tenant or "", "int", lambda n: n % 2 + 1))
+        table.columns.append(Column(world.tenant or "", "int", lambda n: n % 2 + 1, True))
+        if world.chance(3):
+            table.primary = (world.tenant or "", *table.primary)
     if world.chance(3):
         check = f"{ident(table.number)} > 0 OR {ident(table.number)} = -1"
         table.checks.append(Check(world.name("y"), check, lambda row: True))
@@ -603,20 +699,26 @@ def marked(world: World, table: Table) -> None:
 def refer(world: World, table: Table, parent: Table, *, configured: bool = False, names: tuple[str, ...] = ()) -> Key:
     """A relation that is as it should be. The columns have the types of the key, or wider ones."""
     required = not configured and parent is not table and world.chance(3)
-    columns = []
+    shared = parent.tenant is not None and parent.tenant in parent.primary and table.tenant is not None
+    columns: list[str] = []
     for number, name in enumerate(parent.primary):
         theirs = parent.column(name)
+        if shared and name == parent.tenant:
+            columns.append(name)
+            continue
         kind = "bigint" if theirs.type == "int" and world.chance(3) else theirs.type
         called = names[number] if names else world.name("parent_" if parent is table else "r")
         made = Column(called, kind, lambda n: None, required)
         table.columns.append(made)
         columns.append(made.name)
-    nullable = not required
     key = Key("" if configured else world.name("f"), table, tuple(columns), parent, parent.primary, configured=configured)
     if not configured:
-        key.on_delete = world.choose(NULLABLE_ACTIONS if nullable else NULLABLE_ACTIONS[:3])
+        actions = list(NULLABLE_ACTIONS[:3] if required or shared else NULLABLE_ACTIONS)
+        if shared and not required and world.version >= 15:
+            actions.append(f"SET NULL ({idents(columns[1:])})")
+        key.on_delete = world.choose(actions)
         key.on_update = world.choose(("NO ACTION", "CASCADE"))
-        key.match = world.choose(("SIMPLE", "SIMPLE", "FULL"))
+        key.match = "SIMPLE" if shared else world.choose(("SIMPLE", "SIMPLE", "FULL"))
         key.deferrable = world.choose(("", "", "DEFERRABLE", "DEFERRABLE INITIALLY DEFERRED"))
         key.self_is_root = parent is table and world.chance(3)
     table.keys.append(key)
@@ -923,33 +1025,45 @@ class SoftDeletedParent(Planter):
                 continue
             rows = [row for row, up in key.pairs() if key.parent.deleted(up) and not key.table.deleted(row)]
             along = key.table.mark is not None or (not key.configured and key.on_delete == "CASCADE")
+            severities = (ERROR, WARNING, INFO)[not world.marks_configured :]
             if rows:
-                yield self.found(key.object, len(rows), ERROR if along else WARNING)
+                yield self.found(key.object, len(rows), severities[not along])
 
 
 class PartialReference(Planter):
     check = "references/partial-reference"
 
+    def own(self, key: Key) -> list[str]:
+        """The columns that mean nothing but this reference."""
+        others = {name for other in key.table.keys if other.parent is not key.parent for name in other.columns}
+        return [name for name in key.columns if name not in key.table.primary and name not in others]
+
     def places(self, world: World) -> list[Key]:
         return [
             key
             for key in world.foreign_keys
-            if len(key.columns) > 1 and not key.table.column(key.columns[0]).not_null and key.match == "SIMPLE"
+            if key.match == "SIMPLE" and len(self.own(key)) > 1
+            and any(not key.table.column(name).not_null for name in key.columns)
         ]
 
     def plant(self, world: World, place: Key) -> None:
+        open_ = [name for name in place.columns if not place.table.column(name).not_null]
+        if len(open_) == len(place.columns) and "SET" not in place.on_delete and world.chance(2):
+            name = world.choose(open_)  # this one is always there
+            for row in place.table.rows:
+                if row[name] is None:
+                    place.point(row, place.parent.rows[0])
+            place.table.column(name).not_null = True
+            open_.remove(name)
         for _ in range(world.count(1, 3)):
             row = place.table.add()
             place.point(row, place.parent.rows[0])
-            row[world.choose(place.columns)] = None
-        if world.chance(3):  # one column is always there
-            name = world.choose(place.columns)
-            if "SET NULL" not in (place.on_delete, place.on_update) and all(row[name] is not None for row in place.table.rows):
-                place.table.column(name).not_null = True
+            row[world.choose(open_)] = None
 
     def expected(self, world: World) -> Iterator[Expected]:
         for key in set(self.places(world)) & set(world.distinct):
-            rows = [row for row in key.table.rows if None in key.value(row) and {*key.value(row)} != {None}]
+            half = [row for row in key.table.rows if None in key.value(row)]
+            rows = [row for row in half if any(row[name] is not None for name in self.own(key))]
             if rows and key.enforced:
                 yield self.found(key.object, len(rows), WARNING)
 
@@ -985,7 +1099,8 @@ class CrossTenant(Planter):
     check = "references/cross-tenant-reference"
 
     def places(self, world: World) -> list[Key]:
-        return [key for key in open_keys(world) if key.table.tenant and key.parent.tenant]
+        keys = [key for key in open_keys(world) if key.table.tenant and key.parent.tenant]
+        return [key for key in keys if key.table.tenant not in key.columns]
 
     def plant(self, world: World, place: Key) -> None:
         for _ in range(world.count(1, 3)):
@@ -996,7 +1111,7 @@ class CrossTenant(Planter):
     def expected(self, world: World) -> Iterator[Expected]:
         for key in world.distinct:
             mine, theirs = key.table.tenant, key.parent.tenant
-            if not mine or not theirs:
+            if not mine or not theirs or mine in key.columns or theirs in key.parent_columns:
                 continue
             rows = [r for r, up in key.pairs() if None not in (r[mine], up[theirs]) and r[mine] != up[theirs]]
             if rows:
@@ -1087,7 +1202,7 @@ class CascadeCancelled(Planter):
     check = "nullability/cascade-cancelled"
 
     def places(self, world: World) -> list[Key]:
-        return [key for key in world.foreign_keys if key.on_delete in ("CASCADE", "SET NULL")]
+        return [key for key in world.foreign_keys if key.on_delete == "CASCADE" or "SET" in key.on_delete]
 
     def plant(self, world: World, place: Key) -> None:
         event = "DELETE" if place.on_delete == "CASCADE" else "UPDATE"

@@ -33,7 +33,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
         subject = table.object("constraint", key.name, key.columns)
         own = meant(catalog, table, key, parent)
         open_ = [name for name in key.columns if table.by_name[name].may_hold_null]
-        if key.match != "s" or not own or not open_ or open_ == list(own[:1]):
+        if key.match != "s" or not own or not open_ or (len(own) == 1 and open_ == list(own)):
             yield Clean(subject)
             continue
         absent = " OR ".join(f"{ident(name)} IS NULL" for name in open_)
