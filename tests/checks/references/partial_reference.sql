@@ -57,3 +57,10 @@ CREATE TABLE app.variants (id int PRIMARY KEY);
 CREATE TABLE app.offers (tenant int, variant int, PRIMARY KEY (tenant, variant));
 CREATE TABLE app.lines (id int PRIMARY KEY, tenant int REFERENCES app.tenants, variant int REFERENCES app.variants, FOREIGN KEY (tenant, variant) REFERENCES app.offers);
 INSERT INTO app.lines VALUES (1, 1, NULL);
+-- the configuration calls it the tenant
+-- config: [tenant]
+-- config: columns = ["org"]
+CREATE TABLE app.boards (org int, id int, PRIMARY KEY (org, id));
+INSERT INTO app.boards VALUES (1, 1);
+CREATE TABLE app.cards (id int PRIMARY KEY, org int, board int, FOREIGN KEY (org, board) REFERENCES app.boards);
+INSERT INTO app.cards VALUES (1, 1, 1), (2, 1, NULL);
