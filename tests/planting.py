@@ -665,8 +665,9 @@ def generic(world: World, noun: str = "") -> Table:
         marked(world, table)
     if world.chance(2):
         table.tenant = world.tenant
-        table.columns.append(Column(world.tenant or "", "int", lambda n: n % 2 + 1, True))
+        table.columns.append(Column(world.tenant or "", "int", lambda n: n % 2 + 1))
         if world.chance(3):
+            table.columns[-1].not_null = True
             table.primary = (world.tenant or "", *table.primary)
     if world.chance(3):
         check = f"{ident(table.number)} > 0 OR {ident(table.number)} = -1"
@@ -1036,6 +1037,7 @@ class PartialReference(Planter):
     def own(self, key: Key) -> list[str]:
         """The columns that mean nothing but this reference."""
         others = {name for other in key.table.keys if other.parent is not key.parent for name in other.columns}
+        others |= {key.table.tenant or ""} if key.parent.tenant else set()
         return [name for name in key.columns if name not in key.table.primary and name not in others]
 
     def places(self, world: World) -> list[Key]:
