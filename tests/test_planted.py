@@ -19,7 +19,6 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from auditor.registry import identities
-from tests.conftest import Make
 from tests.helpers import audit
 from tests.planting import PLANTERS, Expected, World, base, expected
 
