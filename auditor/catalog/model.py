@@ -277,6 +277,16 @@ class Rule:
     definition: str
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignCode:
+    """A function of another owner that planning a query of a table runs; with `inserting`, that of an INSERT only."""
+
+    schema: str
+    function: str
+    owner: str
+    inserting: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A user's relation: r table, p partitioned table, f foreign table, v view, m materialized view."""
@@ -472,6 +482,7 @@ class Catalog:
     `beyond` are tables of extensions that foreign keys reference: they are read as parents, and not judged themselves.
     `validating` holds the tables on which a VALIDATE CONSTRAINT may be running, with the constraints it names; None when
     the query's text is hidden from this login.
+    `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
 
@@ -484,6 +495,7 @@ class Catalog:
     extensions: dict[str, str] = field(default_factory=dict)
     shown: dict[str, tuple[int, int]] = field(default_factory=dict)
     validating: dict[int, frozenset[str] | None] = field(default_factory=dict)
+    foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
     reuse_unwanted: frozenset[int] = frozenset()  # tables whose deleted rows keep their keys on purpose
     references: tuple[Reference, ...] = ()
@@ -534,3 +546,17 @@ class Catalog:
     def base_tables(self) -> Iterator[Table]:
         """Tables that hold rows, each partition tree by its root only."""
         return (t for t in self.tables.values() if t.holds_rows and not t.is_partition)
+
+    def code_run_for(self, table: Table, *, inserting: bool = False) -> ForeignCode | None:
+        """A function of somebody else that planning a query of the table, or an INSERT into it, would run under this
+        login, for which that is dangerous; its partitions and inheritance children are planned with it."""
+        todo, seen = [table.oid] if self.foreign_code else [], set()
+        while todo:
+            oid = todo.pop()
+            if oid not in seen:
+                seen.add(oid)
+                for code in self.foreign_code.get(oid, ()):
+                    if inserting or not code.inserting:
+                        return code
+                todo += self.tables[oid].children if oid in self.tables else ()
+        return None

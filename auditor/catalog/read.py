@@ -17,6 +17,7 @@ from auditor.catalog.model import (
     Catalog,
     Column,
     Constraint,
+    ForeignCode,
     ForeignKey,
     Function,
     Index,
@@ -60,6 +61,7 @@ _QUERIES = {
     "extensions": "name version",
     "shown": "kind shown held",
     "activity": "table constraints",
+    "foreign_code": "table schema function owner inserting",
 }
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.
@@ -181,6 +183,9 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         rules[rule["table"]].append(
             Rule(rule["name"], rule["table"], event, rule["instead"], rule["enabled"], rule["definition"])
         )
+    foreign_code: dict[int, list[ForeignCode]] = defaultdict(list)
+    for table, *code in rows("foreign_code"):
+        foreign_code[table].append(ForeignCode(*code))
     relations = named("tables")
     children: dict[int, list[int]] = defaultdict(list)
     for relation in relations:
@@ -239,6 +244,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         extensions={row["name"]: row["version"] for row in named("extensions")},
         shown={row["kind"]: (row["shown"], row["held"]) for row in named("shown")},
         validating=_validating(named("activity")),
+        foreign_code={oid: tuple(code) for oid, code in foreign_code.items()},
     )
 
 
