@@ -547,20 +547,21 @@ _ATTRIBUTES = {
 
 
 def relations(catalog: Catalog, table: Table) -> tuple[tuple[Reference, ForeignKey | None], ...]:
-    """Every relation from `table` to another row: declared, with its foreign key; configured; inferred.
+    """Every relation from `table` to another row, once: declared, with its foreign key; configured; inferred.
 
     Of the inferred ones those that numbers or uuids bear out, once per referenced table: who did something to the row
     (`created_by`) is none of what it links.
     """
     declared = [
         (Reference(table, key.columns, catalog.tables[key.referenced], key.referenced_columns, configured=True), key)
-        for key in table.foreign_keys
+        for key in table.distinct_keys
         if key.referenced in catalog.tables and not key.period
     ]
     known = {end.referenced.oid for end, _ in declared}
+    told = {end.pairs for end, _ in declared}
     found = []
     for reference in catalog.references:
-        if reference.table is not table:
+        if reference.table is not table or (not reference.where and reference.pairs in told):
             continue
         if not reference.configured:
             by = "by" in words(reference.columns[0])[-2:]

@@ -362,6 +362,15 @@ class Table:
             and (index.nulls_not_distinct or not any(self.by_name[c].may_hold_null for c in index.columns))
         )
 
+    @cached_property
+    def distinct_keys(self) -> tuple[ForeignKey, ...]:
+        """Its foreign keys, but of several that say the same of its rows one: the one vouched for least, or the first by name."""
+        found: dict[object, ForeignKey] = {}
+        for key in sorted(self.foreign_keys, key=lambda key: (key.vouched, key.name)):
+            pairs = frozenset(zip(key.columns, key.referenced_columns, strict=True))
+            found.setdefault((key.referenced, pairs, key.match, key.period), key)
+        return tuple(key for key in self.foreign_keys if key in found.values())
+
     def object(self, kind: str = "table", name: str = "", columns: tuple[str, ...] = ()) -> Object:
         """This table, or a part of it, as the subject of a finding."""
         return Object(kind, self.schema, self.name, name, columns)
@@ -405,6 +414,12 @@ class Reference:
     where: str | None = None
     evidence: str = ""
     weak: bool = False
+
+    @property
+    def pairs(self) -> tuple[object, ...]:
+        """What two declarations of one relation have in common."""
+        columns = zip(self.columns, self.referenced_columns, strict=True)
+        return self.table.oid, self.referenced.oid, frozenset(columns)
 
     @property
     def orphans(self) -> tuple[object, ...]:
@@ -548,6 +563,16 @@ class Catalog:
             for key in table.foreign_keys
             if key.referenced in referenced
         )
+
+    @cached_property
+    def distinct_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
+        """The foreign keys whose rows are to be judged: each relation once, however often it is declared."""
+        return tuple(found for found in self.foreign_keys if found[1] in found[0].distinct_keys)
+
+    @cached_property
+    def configured(self) -> frozenset[tuple[object, ...]]:
+        """The relations that the configuration names for all rows of their table, foreign keys or not."""
+        return frozenset(r.pairs for r in self.references if r.configured and not r.where)
 
     @cached_property
     def referenced_by(self) -> dict[int, tuple[tuple[Table, ForeignKey], ...]]:
