@@ -184,7 +184,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         rules[rule["table"]].append(
             Rule(rule["name"], rule["table"], event, rule["instead"], rule["enabled"], rule["definition"])
         )
-    relations, extensions = named("tables"), named("extensions")
+    relations = named("tables")
     children: dict[int, list[int]] = defaultdict(list)
     for relation in relations:
         for parent in relation["parents"] or ():
@@ -218,6 +218,9 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
             triggers=tuple(triggers[oid]),
             rules=tuple(rules[oid]),
         )
+    functions = {row["oid"]: Function(**row) for row in named("functions")}
+    sequences = {row["oid"]: _sequence(row) for row in named("sequences")}
+    extensions = named("extensions")
     return Catalog(
         server=Server(
             host=host,
@@ -237,8 +240,8 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         tables=tables,
         beyond=beyond,
         types=types,
-        functions={row["oid"]: Function(**row) for row in named("functions")},
-        sequences={row["oid"]: _sequence(row) for row in named("sequences")},
+        functions=functions,
+        sequences=sequences,
         extensions={row["name"]: row["version"] for row in extensions},
         of_extensions=frozenset((schema, name) for row in extensions for schema, name in row["relations"] or ()),
         changed_collations={

@@ -25,7 +25,7 @@ class Drawing:
 def drawing(catalog: Catalog, sequence: Sequence) -> tuple[Drawing, ...]:
     """The columns that take the values of a sequence as they are: identity, DEFAULT nextval, or merely its owner.
 
-    Of tables that hold rows, a partition with its root. An owner with another DEFAULT takes none.
+    Of tables that hold rows, in the order of their names, a partition with its root. An owner with another DEFAULT takes none.
     """
     places = dict.fromkeys((*((sequence.owner,) if sequence.owner else ()), *sequence.drawn))
     found = []
@@ -42,4 +42,4 @@ def drawing(catalog: Catalog, sequence: Sequence) -> tuple[Drawing, ...]:
         unsaid = (oid, name) == sequence.owner and not default
         if drawn or identity or unsaid:
             found.append(Drawing(table, column, unsaid=unsaid and not identity))
-    return tuple(found)
+    return tuple(sorted(found, key=lambda one: (one.table.schema, one.table.name, one.column.number)))

@@ -12,7 +12,7 @@ catalogs) or catch the error (EXCEPTION WHEN), that tell tables apart by TG_TABL
 another row; tables that some function creates, tables without a schema in their name that no schema has (they may be
 temporary); triggers that are off; other languages. Not judged: SELECT, expressions, what the function calls.
 
-Fix: correct the function; or switch the trigger off, if nobody needs it.
+Fix: correct the function; or, where it names what is not there, switch its triggers off, if nobody needs them.
 """
 
 import re
@@ -23,7 +23,7 @@ from auditor import ddl
 from auditor.bodies import careful, fields, malformed, writes
 from auditor.catalog.model import Catalog, Function, Table, Trigger
 from auditor.check import Clean, Depth, Finding, Fix, Object, Result, Severity
-from auditor.text import ident, listed, qualified
+from auditor.text import ident, listed, one_line_sql, qualified
 
 severity = Severity.ERROR
 depths = (Depth.CATALOG,)
@@ -106,7 +106,8 @@ def missing(catalog: Catalog, function: Function, triggers: Placed) -> Iterator[
         if not tables_meant:
             yield Broken(f"{name}, a table that does not exist", write.line, "42P01")
         for column in gone if tables_meant else ():
-            yield Broken(f"{ident(column)}, a column that {name} does not have", write.line, "42703")
+            state = "42703" if write.schema is not None else "42703 (42P01 where the search_path does not lead to it)"
+            yield Broken(f"{ident(column)}, a column that {name} does not have", write.line, state)
 
 
 def created(catalog: Catalog, name: str) -> bool:
@@ -152,11 +153,19 @@ def failing(function: Function, firing: Placed, broken: list[Broken]) -> Finding
 
 def stopped(firing: Placed) -> Fix:
     own = [(table, trigger) for table, trigger in firing if not trigger.parent]
+    off, back = [], []
+    for table, trigger in own:
+        if table.kind == "v":  # whose triggers cannot be disabled
+            off.append(f"DROP TRIGGER {ident(trigger.name)} ON {table.sql};")
+            back.append(f"{one_line_sql(trigger.definition)};")
+        else:
+            off.append(ddl.set_trigger(table, trigger.name, "D"))
+            back.append(ddl.set_trigger(table, trigger.name, trigger.enabled))
     return Fix(
         "Switch its triggers off, if nobody needs them",
-        tuple(ddl.set_trigger(table, trigger.name, "D") for table, trigger in own),
-        tuple(ddl.set_trigger(table, trigger.name, trigger.enabled) for table, trigger in own),
-        ddl.LOCK_TRIGGER,
+        tuple(off),
+        tuple(back),
+        ddl.LOCK_ALTER if any(table.kind == "v" for table, _ in own) else ddl.LOCK_TRIGGER,
         ("What they kept true is no longer kept.",),
     )
 
@@ -180,6 +189,5 @@ def uncompiled(function: Function, firing: Placed, why: str) -> Finding:
                 ),
                 recommended=True,
             ),
-            *((stopped(firing),) if firing else ()),
         ),
     )
