@@ -2,7 +2,7 @@
 #
 #   make demo          audit a small application on an embedded PostgreSQL; reports in demo-report/
 #   make test          all tests on an embedded PostgreSQL 18; ARGS go to pytest: make test ARGS="-k orphan"
-#   make test-matrix   all tests on postgres:13 ... postgres:18 in containers; make test-15 for one of them
+#   make test-matrix   the tests that need no embedded server on postgres:13 ... postgres:18 in containers; make test-15 for one
 #   make browser       the HTML report in headless Chromium
 #   make wheel-test    all tests against the built wheel, installed where the source cannot be reached
 #   make lint types    ruff; mypy

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import time
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
@@ -23,6 +26,7 @@ from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
 from auditor.registry import Check, load, matching, selected
 from auditor.text import one_line, plural
+from auditor.watchdog import watching
 
 if TYPE_CHECKING:
     from auditor.config import Ignore, Settings
@@ -140,6 +144,7 @@ def fingerprint(finding: Finding) -> str:
 
 
 _CATALOG_TRIES = 3
+_UNWATCHED = 0.4  # seconds of reading the catalog before somebody looks who waits for it
 
 
 def open_catalog(
@@ -158,7 +163,9 @@ def open_catalog(
             if reason == "lock":
                 with session.transaction() as fetch:
                     locked = read_locked(fetch, major=major)
-            with session.transaction() as fetch:
+            # Who waits for it waits no longer than for a probe; the last try is read to its end.
+            watched = watching(session.target, lambda: [session], after=_UNWATCHED) if left else nullcontext()
+            with watched, session.transaction() as fetch:
                 try:
                     return read_catalog(
                         fetch,
@@ -191,6 +198,8 @@ class Auditor:
     report: Callable[[Any], None] = lambda _: None
     known: frozenset[str] = frozenset()  # fingerprints of a baseline
     interrupted: bool = False  # after `run`: it was stopped before its end
+    _started: float = field(default_factory=time.monotonic)
+    _ways: Counter[str] = field(default_factory=Counter)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
 
@@ -201,7 +210,7 @@ class Auditor:
         rows = self._execute(made, catalog)
         self._static(made)
         findings, notes = self._judged(_ranked(_once(self._findings, checks)))
-        notes += _notes(catalog, made)
+        notes += _notes(catalog, made, self._ways)
         return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
 
     def plan(self) -> Plan:
@@ -222,7 +231,8 @@ class Auditor:
 
             # What is inferred of references is a question to the rows.
             catalog = complete(read, self.settings, self.statements, suspect=options.depth != Depth.CATALOG)
-            _validate_predicates(session, configured_predicates(catalog))
+            predicates = configured_predicates(catalog)
+            _validate_predicates(session, (one for one in predicates if catalog.code_run_for(one[1]) is None))
         checks = tuple(check for check in load() if check.id in wanted)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
             raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
@@ -236,11 +246,14 @@ class Auditor:
         from auditor.run import Failure, Runner
 
         options = self.settings.audit
-        runner = Runner(self.target, options.connections, Samples(options.samples, options.deny), catalog, self.report)
+        samples = Samples(options.samples, options.deny)
+        deadline = self._started + (options.time_budget or math.inf)
+        runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)
-        self.interrupted = self.interrupted or runner.stopped
+        self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")
+        self._ways.update(runner.ways)
         for task, result in zip(made.tasks, results, strict=True):
             if isinstance(result, Failure):
                 for check, ask in task.asks:
@@ -273,7 +286,7 @@ class Auditor:
 
             next_ = plan(catalog, further, options.depth)
             if runner.stopped:
-                next_.give_up("cancelled", "the audit was interrupted")
+                next_.give_up(runner.left.reason, runner.left.detail)
             examined += self._execute(next_, catalog)
             made.add(next_)
         return examined
@@ -474,8 +487,13 @@ def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table
             # A lock, a missing privilege, a conflict: the question itself will meet it again, and be listed.
 
 
-def _notes(catalog: Catalog, made: Plan) -> tuple[str, ...]:
+def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
     notes = []
+    if ways:
+        notes.append(
+            f"queries were given up {plural(ways.total(), 'time')}, and asked again, because others waited for their locks:"
+            f" {', '.join(f'{table} ({count})' for table, count in sorted(ways.items()))}"
+        )
     if made.left_out:
         notes.append(
             f"{plural(len(made.left_out), 'check asks', 'checks ask')} the rows only and"
@@ -494,8 +512,9 @@ def _notes(catalog: Catalog, made: Plan) -> tuple[str, ...]:
         )
     if catalog.server.dangerous:
         notes.append(
-            f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: planning a query may run"
-            " functions of table owners under it; use a login with pg_read_all_data and nothing else"
+            f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: tables whose planning would run"
+            " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
+            " name owners with --trust-owner"
         )
     tables = list(catalog.base_tables())
     unread = [t for t in tables if not t.schema_usable or not (t.readable or any(c.readable for c in t.columns))]

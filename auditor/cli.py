@@ -122,13 +122,26 @@ Pace = Annotated[
         " server's own parallel workers.  [default: normal]",
     ),
 ]
-Jobs = Annotated[int | None, typer.Option(help="Connections that read at the same time.  [default: 2, gentle: 1]")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="Connections that read at the same time; one more watches that nobody waits for them.  [default: 2, gentle: 1]"
+    ),
+]
 StatementTimeout = Annotated[
     str | None,
     typer.Option(metavar="DURATION", help="Longest time one query may take: 90s, 5min.  [default: 10min]"),
 ]
 LockTimeout = Annotated[
     str | None, typer.Option("--lock-timeout", metavar="DURATION", help="Longest wait for a lock.  [default: 2s]")
+]
+TimeBudget = Annotated[
+    str | None,
+    typer.Option(
+        "--time-budget",
+        metavar="DURATION",
+        help="Longest time the audit may take; what is not asked by then is not checked.  [default: none]",
+    ),
 ]
 SampleValues = Annotated[
     str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
@@ -137,9 +150,27 @@ SqlFiles = Annotated[
     list[Path] | None,
     typer.Option("--sql", metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
 ]
+TrustOwner = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trust-owner",
+        metavar="ROLE",
+        help="Let functions of this role run under a superuser's login, as planning its tables does; may be repeated.",
+    ),
+]
 AllowRole = Annotated[
     bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
 ]
+
+
+def _settings(config: Path | None, **given: Any) -> Settings:
+    """The configuration, with the options that were given on the command line."""
+    from auditor.config import load
+
+    return load(
+        config,
+        {name: value for name, value in given.items() if value is not None and value is not False and value != []},
+    )
 
 
 def _split(words: list[str] | None) -> list[str]:
@@ -203,6 +234,8 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
             rest = state.seconds * (state.cost_total - state.cost_done) / state.cost_done
             left = f", about {max(rest, 1):.0f} s yet"
         reading = f", reading {', '.join(state.reading)}" if state.reading else ""
+        if state.waiting:
+            reading += f", giving way to others on {', '.join(state.waiting)}"
         text = f"{state.done} of {state.total} questions asked, {state.seconds:.0f} s{left}{one_line(reading)}"
         sys.stderr.write("\r\x1b[K" + text[:79] + ("\r\x1b[K" if state.done == state.total else ""))
         sys.stderr.flush()
@@ -246,7 +279,8 @@ def audit(
             "-f",
             "--format",
             metavar="FORMAT[:FILE]",
-            help="terminal, html, markdown or json; may be repeated.  [default: terminal]",
+            help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
+            "  [default: terminal]",
         ),
     ] = None,
     fail_on: Annotated[
@@ -263,11 +297,13 @@ def audit(
     jobs: Jobs = None,
     statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
+    time_budget: TimeBudget = None,
     samples: SampleValues = None,
     sql: SqlFiles = None,
     allow_incomplete: Annotated[
         bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.")
     ] = False,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
     color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
@@ -279,27 +315,28 @@ def audit(
     4 incomplete, something asked for was not checked.
     """
     from auditor.audit import Auditor
-    from auditor.config import load as load_settings
 
     if color not in ("auto", "always", "never"):
         raise UsageError(f"--color {color}: expected auto, always or never")
-    given = {
-        "depth": depth,
-        "select": tuple(_split(select)) or None,
-        "ignore": tuple(_split(ignore)) or None,
-        "schemas": tuple(schema or ()) or None,
-        "exclude_schemas": tuple(exclude_schema or ()) or None,
-        "tables": tuple(table or ()) or None,
-        "exclude_tables": tuple(exclude_table or ()) or None,
-        "pace": pace,
-        "jobs": jobs,
-        "statement_timeout": statement_timeout,
-        "lock_timeout": lock_timeout,
-        "samples": samples,
-        "fail_on": fail_on,
-        "allow_incomplete": allow_incomplete or None,
-    }
-    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    settings = _settings(
+        config,
+        depth=depth,
+        select=_split(select),
+        ignore=_split(ignore),
+        schemas=schema,
+        exclude_schemas=exclude_schema,
+        tables=table,
+        trust_owner=trust_owner,
+        exclude_tables=exclude_table,
+        pace=pace,
+        jobs=jobs,
+        statement_timeout=statement_timeout,
+        lock_timeout=lock_timeout,
+        time_budget=time_budget,
+        samples=samples,
+        fail_on=fail_on,
+        allow_incomplete=allow_incomplete,
+    )
     outputs = _outputs(format)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
@@ -367,27 +404,28 @@ def plan(
     pace: Pace = None,
     lock_timeout: LockTimeout = None,
     sql: SqlFiles = None,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
 ) -> None:
     """Dry run: what an audit would read, how, about how much, and what it could not read. No row of a table is read."""
     import shutil
 
     from auditor.audit import Auditor
-    from auditor.config import load as load_settings
     from auditor.report.dry_run import render
 
-    given = {
-        "depth": depth,
-        "select": tuple(_split(select)) or None,
-        "ignore": tuple(_split(ignore)) or None,
-        "schemas": tuple(schema or ()) or None,
-        "exclude_schemas": tuple(exclude_schema or ()) or None,
-        "tables": tuple(table or ()) or None,
-        "exclude_tables": tuple(exclude_table or ()) or None,
-        "pace": pace,
-        "lock_timeout": lock_timeout,
-    }
-    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    settings = _settings(
+        config,
+        depth=depth,
+        select=_split(select),
+        ignore=_split(ignore),
+        schemas=schema,
+        exclude_schemas=exclude_schema,
+        tables=table,
+        trust_owner=trust_owner,
+        exclude_tables=exclude_table,
+        pace=pace,
+        lock_timeout=lock_timeout,
+    )
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     made = Auditor(settings, target, _statements(sql)).plan()
     print(render(made, min(shutil.get_terminal_size().columns, 80)), end="")
@@ -435,6 +473,48 @@ def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> No
 
 
 @app.command()
+def doctor(
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    grants: Annotated[
+        bool, typer.Option("--grants", help="Print the SQL that makes a role with what an audit needs.")
+    ] = False,
+    role: Annotated[str, typer.Option(metavar="ROLE", help="With --grants: the name of that role.")] = "auditor",
+    config: Config = None,
+    pace: Pace = None,
+    jobs: Jobs = None,
+    lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """What an audit would meet: the connection, privileges, the server's settings, a standby, a pooler, unsafe tables.
+
+    Exit codes: 0 an audit would leave nothing out; 4 it would, and what; 3 could not connect.
+    """
+    import shutil
+
+    from auditor.doctor import examine
+    from auditor.doctor import grants as grant_statements
+    from auditor.report.layout import line, wrap
+
+    settings = _settings(config, pace=pace, jobs=jobs, lock_timeout=lock_timeout, trust_owner=trust_owner)
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    if grants:
+        print(grant_statements(settings, target, role), end="")
+        return
+    found = examine(settings, target)
+    width = min(shutil.get_terminal_size().columns, 100)
+    for advice in found:
+        print("\n".join(wrap(line(advice.text), width, f"{advice.level:<8} ", " " * 9)))
+        if advice.remedy:
+            print(f"{' ' * 9}{line(advice.remedy)}")
+    raise typer.Exit(4 if any(advice.level == "problem" for advice in found) else 0)
+
+
+@app.command()
 def init(
     dsn: Dsn = "",
     host: Host = None,
@@ -455,6 +535,7 @@ def init(
     statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
     samples: SampleValues = None,
+    trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
 ) -> None:
     """Write an auditor.toml with what nobody declared: references, companions, soft deletes, as the rows bear them out.
@@ -462,7 +543,6 @@ def init(
     Of a configuration that is there the connection and the options count; what it declares of the data is found anew.
     """
     from auditor import init as first
-    from auditor.config import load as load_settings
     from auditor.output import check_writable, write
 
     path = None if str(output) == "-" else output
@@ -470,18 +550,19 @@ def init(
         check_writable(path)
         if path.is_file() and not force:
             raise UsageError(f"{path} is there already; --force replaces it, -o - prints what would be written")
-    given = {
-        "schemas": schema or None,
-        "exclude_schemas": exclude_schema or None,
-        "tables": table or None,
-        "exclude_tables": exclude_table or None,
-        "pace": pace,
-        "jobs": jobs,
-        "statement_timeout": statement_timeout,
-        "lock_timeout": lock_timeout,
-        "samples": samples,
-    }
-    settings = load_settings(config, {key: value for key, value in given.items() if value is not None})
+    settings = _settings(
+        config,
+        schemas=schema,
+        exclude_schemas=exclude_schema,
+        tables=table,
+        trust_owner=trust_owner,
+        exclude_tables=exclude_table,
+        pace=pace,
+        jobs=jobs,
+        statement_timeout=statement_timeout,
+        lock_timeout=lock_timeout,
+        samples=samples,
+    )
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     catalog, made = first.draft(settings, target, _progress(False))
     write(first.render(catalog, made), path)
@@ -497,13 +578,12 @@ def diff(
 ) -> None:
     """Compare two reports, or two databases: new, fixed, worse and better findings. Exit code 1 when B is worse."""
     from auditor.audit import Auditor
-    from auditor.config import load as load_settings
     from auditor.diff import compare
 
     def taken(source: str) -> Audit:
         if "://" not in source and ("=" not in source or Path(source).exists()):
             return _report(Path(source))
-        settings = load_settings(config, {})
+        settings = _settings(config)
         return Auditor(
             settings, _target(settings, source, None, None, None, None, False), report=_progress(False)
         ).run()

@@ -65,8 +65,10 @@ class Audit(_Part):
     jobs: Annotated[int, Field(ge=1, le=64)] | None = None
     statement_timeout: Seconds = 600.0
     lock_timeout: Seconds = 2.0
+    time_budget: Seconds | None = None
     samples: Literal["none", "keys", "full"] = "keys"
     deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
+    trust_owner: tuple[str, ...] = ()  # whose functions may run under a login for which that is dangerous
     fail_on: Literal["error", "warning", "info", "never"] = Severity.ERROR.value
     allow_incomplete: bool = False
 

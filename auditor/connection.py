@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -135,13 +136,16 @@ def _misread(conninfo: str) -> bool:
 
 
 class Session:
-    """One connection. Not shared between threads, but for `cancel`."""
+    """One connection. Not shared between threads, but for `cancel` and `give_way`."""
 
     def __init__(self, target: Target) -> None:
         """Connects. Raises CannotConnectError with one line of the server's or libpq's words, never with a password."""
         self.target = target
         self.cancelled = False
         self.asked = time.monotonic()  # when the last query was sent
+        self.pid = 0  # of the server's process
+        self.gave_way = threading.Event()  # set while a transaction is to end because others wait for its locks
+        self._ending = threading.Lock()
         parameters = target.parameters()
         try:
             self._connection = psycopg.connect(
@@ -185,7 +189,8 @@ class Session:
         return f"SET LOCAL client_encoding = {'SQL_ASCII' if server == 'SQL_ASCII' else 'UTF8'}"
 
     def _settings(self, fetch: Fetch) -> str:
-        role, login = fetch("SELECT current_user, session_user")[0]
+        role, login, pid = fetch("SELECT current_user, session_user, pg_catalog.pg_backend_pid()")[0]
+        self.pid = int(str(pid))
         if role != login and not self.target.allow_role:
             raise CannotConnectError(
                 f"the login {one_line(str(login))} acts as {one_line(str(role))}: a role is preset for it "
@@ -214,7 +219,7 @@ class Session:
         return "; ".join(["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *settings])
 
     def _query(self, text: str) -> list[Row]:
-        if self.cancelled:
+        if self.cancelled or self.gave_way.is_set():
             raise psycopg.errors.QueryCanceled("the session was cancelled")
         self.asked = time.monotonic()
         with _OneStatement(self._connection) as cursor:
@@ -236,8 +241,17 @@ class Session:
 
         Raises psycopg.Error as the server sends it.
         """
+        with self._ending:  # a cancel that is on its way is for what was before
+            self.gave_way.clear()
         with self._within(self._begin) as fetch:
+            if self.pooled:
+                self.pid = int(str(fetch("SELECT pg_catalog.pg_backend_pid()")[0][0]))
             yield fetch
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooler stands in between, which lends another of the server's processes to each transaction."""
+        return self.pid != self._connection.info.backend_pid
 
     @property
     def alive(self) -> bool:
@@ -247,6 +261,18 @@ class Session:
     def cancel(self) -> None:
         """Asks the server to stop what this session runs; safe from another thread."""
         self.cancelled = True
+        self.gave_way.set()
+        self._cancel()
+
+    def give_way(self) -> None:
+        """Ends the transaction that is open, if one is, with what it runs; the session goes on with the next. Safe from
+        another thread."""
+        with self._ending:
+            if self._connection.info.transaction_status != pq.TransactionStatus.IDLE:
+                self.gave_way.set()
+                self._cancel()
+
+    def _cancel(self) -> None:
         try:
             self._connection.cancel_safe(timeout=5)
         except psycopg.Error:
@@ -312,6 +338,8 @@ def reason_of(error: psycopg.Error, session: Session) -> tuple[str, str]:
     state = error.sqlstate
     if session.cancelled:
         return "cancelled", "the audit was interrupted"
+    if session.gave_way.is_set() and state in ("57014", None):
+        return "lock", "others waited for its locks"
     if state == "57014":
         limit = session.target.statement_timeout
         if not limit or time.monotonic() - session.asked < limit * 0.95:

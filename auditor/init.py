@@ -28,7 +28,7 @@ from auditor.plan import chosen, hindrance
 from auditor.probe import Answer, Matching, Probe, Unmatched
 from auditor.probe.textbook import WITHHELD, Samples
 from auditor.run import Failure, Runner
-from auditor.text import ident, literal, one_line, plural
+from auditor.text import ident, idents, literal, one_line, plural
 
 if TYPE_CHECKING:
     from auditor.connection import Fetch
@@ -85,17 +85,8 @@ def toml(text: str) -> str:
     return '"' + "".join(map(escaped, text)) + '"'
 
 
-def _name(name: str) -> str:
-    """An identifier as the configuration reads it: no `U&"..."`, which is the server's alone."""
-    return name if ident(name) == name else '"' + name.replace('"', '""') + '"'
-
-
-def _table(table: Table) -> str:
-    return f"{_name(table.schema)}.{_name(table.name)}"
-
-
 def _columns(table: Table, columns: tuple[str, ...]) -> str:
-    return toml(f"{_table(table)}({', '.join(map(_name, columns))})")
+    return toml(f"{table.sql}({idents(columns)})")
 
 
 # --- asking ----------------------------------------------------------------------------------------------------------
@@ -137,7 +128,7 @@ class _Asker:
         self.target = target
 
     def ask(self, probes: list[Probe]) -> list[Answer | Failure]:
-        """One answer or failure per probe. Raises UsageError when it is interrupted: half a draft is none."""
+        """One answer or failure per probe. Raises KeyboardInterrupt when it is interrupted: half a draft is none."""
         found: dict[Probe, Answer | Failure] = {
             probe: Failure(*why) for probe in probes if (why := hindrance(probe, self.catalog)) is not None
         }
@@ -420,7 +411,7 @@ def draft(settings: Settings, target: Target, report: Callable[[Any], None] = la
     scope = Scope(options.schemas, options.exclude_schemas, options.tables, options.exclude_tables)
     scope.validate()
     with Session(target) as session:
-        catalog = complete(open_catalog(session), Settings())
+        catalog = complete(open_catalog(session), Settings(audit=options))
     if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
         raise UsageError("no table matches the given schema and table patterns: nothing would be asked")
     asker = _Asker(catalog, settings, target, report)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from auditor.catalog.model import Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object, Result
 from auditor.patterns import Scope
-from auditor.probe import Probe, Unmatched
+from auditor.probe import Planned, Probe, Unmatched
 from auditor.probe.choice import Choice, Facts, together
 from auditor.registry import Check
-from auditor.text import qualified
+from auditor.text import ident, qualified
 
 _EVERYTHING = Scope()
 
@@ -72,6 +72,12 @@ def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
             return "permission", f"no USAGE on the schema of {table.sql}"
         if not table.readable and not _columns_readable(table, columns):
             return "permission", f"no SELECT on {table.sql}"
+        if (code := catalog.code_run_for(table, inserting=isinstance(probe, Planned))) is not None:
+            function = f"{qualified(code.schema, code.function)} of {ident(code.owner)}"
+            return (
+                "unsafe_code",
+                f"planning a query of {table.sql} would run {function} under {ident(catalog.server.user)}",
+            )
         if table.row_security:
             return "row_security", f"row security hides rows of {table.sql} from {catalog.server.user}"
     return None

@@ -3,9 +3,11 @@ failed has its reason."""
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -20,11 +22,13 @@ from auditor.probe.choice import TEXTBOOK
 from auditor.probe.strategies import answers, measured
 from auditor.probe.textbook import Samples, ask
 from auditor.text import literal
+from auditor.watchdog import watching
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
 _LONGEST_REST = 5.0
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts to reach a server that went away
+_WAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before what gave way to others is asked again
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,8 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the run is. Costs are in seconds of one backend, about; `reading` names the tables being read now."""
+    """How far the run is. Costs are in seconds of one backend, about; `reading` names the tables being read now, `waiting`
+    those that are asked again because others waited for them."""
 
     done: int
     total: int
@@ -45,8 +50,11 @@ class Progress:
     cost_total: float
     reading: tuple[str, ...]
     seconds: float
+    waiting: tuple[str, ...] = ()
 
 
+_INTERRUPTED = Failure("cancelled", "the audit was interrupted")
+_SPENT = Failure("budget", "the time budget was used up")
 _REPLACED = Failure("unsupported", "another table has taken the name of one that was planned for")
 
 
@@ -62,24 +70,29 @@ def _moment(tables: list[Table]) -> str:
 
 @dataclass
 class Runner:
-    """Answers tasks on up to `jobs` connections. `stop` may be called from a signal handler or another thread."""
+    """Answers tasks on up to `jobs` connections. `stop` may be called from a signal handler or another thread.
+
+    `ways` counts, by table, how often a query was given up because others waited for its locks. At `deadline`, in
+    time.monotonic()'s seconds, the run stops by itself, and `left` says so.
+    """
 
     target: Target
     jobs: int
     samples: Samples
     catalog: Catalog
     report: Callable[[Progress], None] = lambda _: None
+    deadline: float = math.inf
+    left: Failure = _INTERRUPTED  # why what was not asked was not, once the run has stopped
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sessions: set[Session] = field(default_factory=set)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _unreachable: str = ""
+    ways: Counter[str] = field(default_factory=Counter)
 
     def stop(self) -> None:
         """Cancels what runs on the server and takes nothing new; answers that are in stay."""
         self._stopped.set()
-        with self._lock:
-            sessions = list(self._sessions)
-        for session in sessions:
+        for session in self._open():
             session.cancel()
 
     @property
@@ -95,27 +108,51 @@ class Runner:
         queue = [[numbers[probe] for probe in unit] for unit in units(task.probe for task in tasks)]
         queue.sort(key=lambda unit: -sum(tasks[number].cost for number in unit))
         reading: dict[int, str] = {}
+        times: Counter[int] = Counter()
         failed: list[BaseException] = []
         working = min(self.jobs, len(queue))
 
-        def take(given_back: list[int] | None = None) -> list[int] | None:
+        later: list[tuple[float, list[int]]] = []  # units that gave way to others, and when they are asked again
+
+        def take(given_back: list[int] | None = None, *, gave_way: bool = False) -> list[int] | None:
             """The next unit, or None for a worker that is to end: there is none left, or others can reach the server."""
             nonlocal working
+            lost = bool(given_back) and not gave_way
             with self._lock:
                 reading.pop(threading.get_ident(), None)
-                if given_back:
-                    if working > 1 and not self.stopped:
-                        queue.append(given_back)
-                        self._unreachable = ""
-                    elif not self.stopped:
-                        for number in given_back:
-                            results[number] = Failure("lost_connection", self._unreachable)
-                if self.stopped or not queue or (given_back and working > 1):
-                    working -= 1
-                    return None
-                unit = queue.pop()
-                reading[threading.get_ident()] = tasks[unit[0]].probe.table.sql
-                return unit
+                if given_back and gave_way:
+                    postpone(given_back)
+                elif given_back and working > 1 and not self.stopped:
+                    queue.append(given_back)
+                    self._unreachable = ""
+                elif given_back and not self.stopped:
+                    for number in given_back:
+                        results[number] = Failure("lost_connection", self._unreachable)
+            while True:
+                with self._lock:
+                    due = [entry for entry in later if entry[0] <= time.monotonic()]
+                    for entry in due:
+                        later.remove(entry)
+                        queue.insert(0, entry[1])
+                    if self.stopped or not (queue or later) or (lost and working > 1):
+                        working -= 1
+                        return None
+                    if queue:
+                        unit = queue.pop()
+                        reading[threading.get_ident()] = tasks[unit[0]].probe.table.sql
+                        return unit
+                    pause = min(when for when, _ in later) - time.monotonic()
+                self._stopped.wait(max(pause, 0))
+
+        def postpone(unit: list[int]) -> None:
+            table = tasks[unit[0]].probe.table.sql
+            self.ways[table] += 1
+            times[unit[0]] += 1
+            if times[unit[0]] <= len(_WAYS):
+                later.append((time.monotonic() + _WAYS[times[unit[0]] - 1], unit))
+                return
+            for number in unit:
+                results[number] = Failure("lock", f"others waited for its locks, {times[unit[0]]} times")
 
         def work() -> None:
             session: Session | None = None
@@ -127,7 +164,8 @@ class Runner:
                     with self._lock:
                         for number, answer in found.items():
                             results[number] = answer
-                    unit = take([number for number in unit if number not in found])
+                    left = [number for number in unit if number not in found]
+                    unit = take(left, gave_way=session is not None)
             except BaseException as error:  # raised again in the caller's thread
                 failed.append(error)
                 self._stopped.set()
@@ -141,12 +179,14 @@ class Runner:
             with self._lock:
                 done = [n for n, result in enumerate(results) if result is not None]
                 names = tuple(reading.values())
+                waiting = tuple(tasks[unit[0]].probe.table.sql for _, unit in later)
             cost, total = sum(tasks[n].cost for n in done), sum(task.cost for task in tasks)
-            return Progress(len(done), len(tasks), cost, total, names, time.monotonic() - started)
+            return Progress(len(done), len(tasks), cost, total, names, time.monotonic() - started, waiting)
 
         while True:
             try:
-                self._watch(threads, progress)
+                with watching(self.target, self._open):
+                    self._watch(threads, progress)
                 break
             except KeyboardInterrupt:
                 self.stop()
@@ -155,8 +195,11 @@ class Runner:
                 raise
         if failed:
             raise failed[0]
-        left = Failure("cancelled", "the audit was interrupted")
-        return [result if result is not None else left for result in results]
+        return [self.left if result is None or result == _INTERRUPTED else result for result in results]
+
+    def _open(self) -> list[Session]:
+        with self._lock:
+            return list(self._sessions)
 
     def _watch(self, threads: list[threading.Thread], progress: Callable[[], Progress]) -> None:
         """Starts the threads, unless they run already, and waits for their end."""
@@ -165,6 +208,9 @@ class Runner:
                 thread.start()
         while alive := [thread for thread in threads if thread.is_alive()]:
             alive[0].join(0.1)
+            if not self.stopped and time.monotonic() >= self.deadline:
+                self.left = _SPENT
+                self.stop()
             if self.stopped:
                 self.stop()  # again: a query may have begun after the last cancel
             self.report(progress())
@@ -194,10 +240,14 @@ class Runner:
 
         failure, session = self._asked(tasks, unit, session, found, together)
         own = failure is not None and failure.reason not in ("cancelled", "standby_conflict", "lost_connection")
+        if session is not None and session.gave_way.is_set() and not self.stopped:
+            return session
         if own and (len(unit) > 1 or strategies != {TEXTBOOK}):
             for number in unit:
                 if number not in found and session is not None and not self.stopped:
                     refused, session = self._asked(tasks, [number], session, found, alone)
+                    if session is not None and session.gave_way.is_set():
+                        return session
                     if refused is not None and session is not None:
                         found[number] = refused
         if failure is not None and session is not None:
@@ -214,7 +264,7 @@ class Runner:
         read: Callable[[Fetch, list[int]], Iterator[tuple[int, Answer]]],
     ) -> tuple[Failure | None, Session | None]:
         """Fills in answers, in one transaction. Why some are left, and the session to go on with, None where there is none."""
-        failure = Failure("cancelled", "the audit was interrupted")
+        failure = _INTERRUPTED
         for attempt in range(TRIES):
             if session is None or not session.alive:
                 self._release(session)
@@ -223,7 +273,7 @@ class Runner:
                 return failure, None
             try:
                 with session.transaction() as unrested:
-                    fetch = self._rested(unrested) if self._gentle else unrested
+                    fetch = self._rested(unrested, session) if self._gentle else unrested
                     for number, answer in read(fetch, [number for number in numbers if number not in found]):
                         tables = list(dict.fromkeys(table for table, _ in tasks[number].probe.reads()))
                         snapshot, *oids = unrested(_moment(tables))[0]
@@ -245,13 +295,13 @@ class Runner:
     def _gentle(self) -> bool:
         return self.target.pace == "gentle"
 
-    def _rested(self, fetch: Fetch) -> Fetch:
-        """Rests after each query as long as it took, at most some seconds."""
+    def _rested(self, fetch: Fetch, session: Session) -> Fetch:
+        """Rests after each query as long as it took, at most some seconds; no longer, once the session is to end."""
 
         def rested(text: str) -> list[Row]:
             started = time.monotonic()
             rows = fetch(text)
-            self._stopped.wait(min(time.monotonic() - started, _LONGEST_REST))
+            session.gave_way.wait(min(time.monotonic() - started, _LONGEST_REST))
             return rows
 
         return rested

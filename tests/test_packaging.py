@@ -61,7 +61,7 @@ def test_wheel_says_what_it_is(built: Path) -> None:
     assert metadata["Requires-Python"] == ">=3.11"
     assert metadata.get_all("Provides-Extra") == ["demo", "dev"]
     needed = {re.split(r"[^\w-]", line)[0] for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
-    assert needed == {"psycopg", "sqlalchemy", "typer", "jinja2", "pydantic"}
+    assert needed == {"psycopg", "sqlalchemy", "typer", "jinja2", "pydantic", "prometheus-client"}
 
 
 @pytest.mark.checkout

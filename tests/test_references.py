@@ -217,6 +217,37 @@ def test_a_key_that_the_configuration_names_is_read_at_the_default_depth_and_onc
         assert result.summary.probes == 1
 
 
+def test_a_condition_asks_about_its_rows_only(database: Make) -> None:
+    dsn = database("""
+        CREATE TABLE p (id int PRIMARY KEY);
+        CREATE TABLE c (id int PRIMARY KEY, p int CONSTRAINT c_p REFERENCES p, kind text);
+        SET session_replication_role = replica;
+        INSERT INTO c VALUES (1, 9, 'a'), (2, 9, 'b');
+    """)
+    reference = """[[reference]]\nfrom = "c(p)"\nto = "p(id)"\nwhere = "kind = 'a'\""""
+    (finding,) = audit(dsn, reference, select=["references/orphan-rows"]).findings
+    assert (finding.object.kind, finding.evidence and finding.evidence.violations) == ("column", 1)
+
+
+def test_a_disabled_trigger_of_partitions_says_which_copies_fire(database: Make) -> None:
+    dsn = database("""
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TABLE t (id int) PARTITION BY RANGE (id);
+        CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (1);
+        CREATE TABLE t_2 PARTITION OF t FOR VALUES FROM (1) TO (2);
+        CREATE TRIGGER whole AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
+        CREATE TRIGGER part AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();
+        ALTER TABLE t DISABLE TRIGGER whole;
+        ALTER TABLE t_1 ENABLE TRIGGER whole;
+        ALTER TABLE t_1 DISABLE TRIGGER part;
+    """)
+    part, whole = sorted(audit(dsn, select=["foundations/trigger-disabled"]).findings, key=lambda f: f.object.name)
+    assert "1 of 2 partitions still fires its copy of it." in whole.message
+    assert "still fire" not in part.message
+    assert [fix.title.split(",")[0] for fix in whole.fixes] == ["Enable it", "Drop it"]
+    assert [fix.title for fix in part.fixes] == ["Enable it"]  # a copy cannot be dropped
+
+
 # --- states in motion -----------------------------------------------------------------------------------------------
 
 VALIDATING = """

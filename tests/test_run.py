@@ -404,7 +404,7 @@ def test_no_more_connections_than_asked_for(database: Make) -> None:
         gate.waiting(after=gate.waiting())
         time.sleep(0.3)
         count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'auditor'"
-        assert gate.connection.execute(count).fetchone() == (2,)
+        assert gate.connection.execute(count).fetchone() == (3,)  # and one that watches who waits for them
         gate.open()
         assert len(consistent(running.result(30)).findings) == 3
 
@@ -415,6 +415,25 @@ def test_a_server_with_too_few_connections_left_gets_by_with_those(database: Mak
     result = consistent(audit(few, GATED, select=ORPHANS, jobs=3))
     assert titles(result) == [orphan("gate"), orphan("larger"), orphan("largest")]
     assert result.run.status == "complete"
+
+
+# --- the time is used up -----------------------------------------------------------------------------------------------
+
+
+def test_a_time_budget_ends_the_run_and_keeps_what_is_done(database: Make) -> None:
+    config = reference("gate") + reference("larger", WAITS) + reference("largest")
+    started = time.monotonic()
+    with held(database(TABLES), config, time_budget="1s") as (_, running):
+        result = consistent(running.result(20))
+    assert 1 <= time.monotonic() - started < 5
+    assert titles(result) == [orphan("gate")]
+    left = [(entry.reason, entry.detail) for entry in result.coverage if entry.outcome == "not_checked"]
+    assert left == [("budget", "the time budget was used up")] * 2
+
+
+def test_a_budget_that_is_enough_changes_nothing(database: Make) -> None:
+    result = consistent(audit(database(TABLES), GATED, select=ORPHANS, time_budget="5min"))
+    assert len(result.findings) == 3
 
 
 # --- stopped ---------------------------------------------------------------------------------------------------------

@@ -51,8 +51,14 @@ def complete(
     Raises ConfigError for an entry that does not fit the database.
     """
     tombstones = _soft_deletes(catalog, settings)
+    trusted = settings.audit.trust_owner
     with_tombstones = replace(
         catalog,
+        foreign_code={
+            oid: left
+            for oid, code in catalog.foreign_code.items()
+            if (left := tuple(one for one in code if one.owner not in trusted))
+        },
         soft_deletes=tombstones,
         reuse_unwanted=_tables_named(catalog, settings.soft_delete.reuse_unwanted, "[soft_delete] reuse_unwanted"),
         statements=statements,

@@ -302,6 +302,16 @@ class Rule:
     definition: str
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignCode:
+    """A function of another owner that planning a query of a table runs; with `inserting`, that of an INSERT only."""
+
+    schema: str
+    function: str
+    owner: str
+    inserting: bool
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
     """A user's relation: r table, p partitioned table, f foreign table, v view, m materialized view."""
@@ -484,6 +494,7 @@ class Catalog:
     the query's text is hidden from this login. `of_extensions` are relations of extensions, by schema and name.
     `changed_collations` are those of indexes whose recorded version is not the one the library has now, with both.
     `checksums` is None where this login may not ask.
+    `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
 
@@ -499,6 +510,7 @@ class Catalog:
     of_extensions: frozenset[tuple[str, str]] = frozenset()
     changed_collations: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     checksums: Checksums | None = None
+    foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
     reuse_unwanted: frozenset[int] = frozenset()  # tables whose deleted rows keep their keys on purpose
     references: tuple[Reference, ...] = ()
@@ -539,3 +551,17 @@ class Catalog:
     def base_tables(self) -> Iterator[Table]:
         """Tables that hold rows, each partition tree by its root only."""
         return (t for t in self.tables.values() if t.holds_rows and not t.is_partition)
+
+    def code_run_for(self, table: Table, *, inserting: bool = False) -> ForeignCode | None:
+        """A function of somebody else that planning a query of the table, or an INSERT into it, would run under this
+        login, for which that is dangerous; its partitions and inheritance children are planned with it."""
+        todo, seen = [table.oid] if self.foreign_code else [], set()
+        while todo:
+            oid = todo.pop()
+            if oid not in seen:
+                seen.add(oid)
+                for code in self.foreign_code.get(oid, ()):
+                    if inserting or not code.inserting:
+                        return code
+                todo += self.tables[oid].children if oid in self.tables else ()
+        return None

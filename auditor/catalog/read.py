@@ -18,6 +18,7 @@ from auditor.catalog.model import (
     Checksums,
     Column,
     Constraint,
+    ForeignCode,
     ForeignKey,
     Function,
     Index,
@@ -62,6 +63,7 @@ _QUERIES = {
     "extensions": "name version relations",
     "shown": "kind shown held",
     "activity": "table constraints",
+    "foreign_code": "table schema function owner inserting",
 }
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.
@@ -184,6 +186,9 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         rules[rule["table"]].append(
             Rule(rule["name"], rule["table"], event, rule["instead"], rule["enabled"], rule["definition"])
         )
+    foreign_code: dict[int, list[ForeignCode]] = defaultdict(list)
+    for table, *code in rows("foreign_code"):
+        foreign_code[table].append(ForeignCode(*code))
     relations = named("tables")
     children: dict[int, list[int]] = defaultdict(list)
     for relation in relations:
@@ -252,6 +257,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         checksums=_checksums(control[0]) if control else None,
         shown={row["kind"]: (row["shown"], row["held"]) for row in named("shown")},
         validating=_validating(named("activity")),
+        foreign_code={oid: tuple(code) for oid, code in foreign_code.items()},
     )
 
 

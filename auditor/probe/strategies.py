@@ -356,7 +356,7 @@ def _walk(unit: _Unit, question: Unmatched, bound: int) -> Condition | None:
 
 
 def _gaps(unit: _Unit, question: Unmatched) -> tuple[Range, ...]:
-    """Every integer that is no key of the parent, as closed ranges in order. The keys must be distinct."""
+    """Every integer that is no key of the parent, as closed ranges in order."""
     place = _parent(question)
     if place not in unit.gaps:
         unit.gaps[place] = _read_gaps(unit, question)

@@ -8,7 +8,7 @@ from importlib import import_module
 from auditor.audit import Audit
 from auditor.errors import UsageError, nearest
 
-FORMATS = ("terminal", "html", "markdown", "json")
+FORMATS = ("terminal", "html", "markdown", "json", "sarif", "junit", "github", "gitlab", "csv", "prometheus")
 
 
 @dataclass(frozen=True, slots=True)

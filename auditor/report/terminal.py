@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from auditor.audit import Audit
-from auditor.check import Evidence, Finding, Fix, Severity
+from auditor.check import Evidence, Finding, Severity
 from auditor.report import Options
 from auditor.report.layout import flow, line, table, width, wrap
 from auditor.report.wording import (
@@ -22,6 +22,7 @@ from auditor.report.wording import (
     duration,
     estimated,
     occasion,
+    recommended,
     skipped,
     sql_text,
     subject_of,
@@ -71,7 +72,7 @@ class _Page:
         """
         gutter = self.gutter(finding)
         facts = [(text, {"dim": True}) for text in self.facts(finding)]
-        best = _recommended(finding)
+        best = recommended(finding)
         fix = self.wrapped(f"Fix: {best.title}", "│ ", most=1) if best else []
         room = BLOCK - len(facts) - len(fix)
         title = self.title(finding, room)
@@ -207,10 +208,6 @@ class _Page:
         for text in flow(verdict(audit).split(" · "), self.width):
             yield self.paint(text, fg=color, bold=True)
         yield summary.line
-
-
-def _recommended(finding: Finding) -> Fix | None:
-    return next((fix for fix in finding.fixes if fix.recommended), next(iter(finding.fixes), None))
 
 
 def _value(value: str | None) -> str:

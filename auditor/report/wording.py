@@ -10,9 +10,10 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from auditor.audit import Audit, Coverage
-from auditor.check import Depth, Evidence, Finding, Object, Severity
+from auditor.check import Depth, Evidence, Finding, Fix, Object, Severity
 from auditor.text import ident, idents, one_line, plural, qualified, safe_text
 
 SYMBOLS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.INFO: "●"}
@@ -98,6 +99,17 @@ def certainty(finding: Finding) -> str:
     return f"{finding.confidence.value} · {rows}{'' if evidence.violations else ' today'}"
 
 
+def recommended(finding: Finding) -> Fix | None:
+    """The fix to begin with."""
+    return next((fix for fix in finding.fixes if fix.recommended), next(iter(finding.fixes), None))
+
+
+def advice(finding: Finding) -> str:
+    """A finding in one paragraph: what is wrong, why it hurts, what to do."""
+    fix = recommended(finding)
+    return one_line(f"{finding.title}. {finding.message}{f' Fix: {fix.title}.' if fix else ''}")
+
+
 def name(subject: Object) -> str:
     """An object as SQL names it: `app.orders`, `app.orders.user_id`, `orders_user on app.orders`; on one line."""
     base = qualified(subject.schema, subject.table) if subject.schema and subject.table else ""
@@ -115,6 +127,12 @@ def name(subject: Object) -> str:
     else:
         said = ident(subject.name or subject.table or subject.schema)
     return one_line(said)
+
+
+def path(subject: Object) -> str:
+    """A path that stands for an object where a format asks for a file: `postgresql/app/orders`, as part of a URI."""
+    parts = [part for part in (subject.schema, subject.table or subject.name) if part]
+    return "/".join(("postgresql", *(quote(one_line(part), safe="") for part in parts)))
 
 
 def described(subject: Object) -> str:

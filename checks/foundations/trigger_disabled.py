@@ -52,7 +52,8 @@ def copies(catalog: Catalog, trigger: Trigger) -> str:
     """What is to be said about its copies on partitions."""
     states = [t.fires for table in catalog.tables.values() for t in table.triggers if t.parent == trigger.oid]
     firing = sum(states)
-    return f" {plural(firing, 'partition')} of {len(states):,} still fire their copy of it." if firing else ""
+    fires = "fires its" if firing == 1 else "fire their"
+    return f" {firing:,} of {plural(len(states), 'partition')} still {fires} copy of it." if firing else ""
 
 
 def fixes(table: Table, trigger: Trigger) -> tuple[Fix, ...]:

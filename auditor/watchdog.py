@@ -1,0 +1,67 @@
+"""Gives way: whoever waits for a lock that a query of the audit holds waits a fraction of a second for it, not for its end.
+
+A SELECT keeps nobody from reading or writing, but ALTER TABLE has to wait for it, and every later query of the table waits
+for ALTER TABLE (documentation: Explicit Locking, Table-Level Locks). So a connection of its own asks the server who waits
+for whom, and cancels the query in the way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+
+from auditor.connection import Session, Target
+from auditor.errors import CannotConnectError
+
+EVERY = 0.2  # seconds between two looks
+_AGAIN = 10.0  # seconds until the next attempt to connect
+
+
+@contextmanager
+def watching(target: Target, sessions: Callable[[], Iterable[Session]], *, after: float = EVERY) -> Iterator[None]:
+    """While the context lasts, each of `sessions` that others wait for gives way (`Session.give_way`).
+
+    The first look is `after` seconds from now: what ends sooner takes no second connection. Where none is to be had the
+    next look tries again.
+    """
+    ended = threading.Event()
+    thread = threading.Thread(target=_watch, args=(target, sessions, after, ended), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: float, ended: threading.Event) -> None:
+    own: Session | None = None
+    wait = after
+    while not ended.wait(wait):
+        wait = EVERY
+        try:
+            if own is None or not own.alive:
+                own = Session(target)
+            for session in _in_the_way(own, list(sessions())):
+                session.give_way()
+        except (CannotConnectError, psycopg.Error):
+            wait = _AGAIN
+    if own is not None:
+        own.close()
+
+
+def _in_the_way(own: Session, sessions: list[Session]) -> list[Session]:
+    """Those of the sessions that somebody else's wait for a lock depends on."""
+    by_pid = {session.pid: session for session in sessions}
+    if not by_pid:
+        return []
+    ours = ", ".join(map(str, by_pid))
+    with own.transaction() as fetch:
+        blocking = fetch(
+            "SELECT DISTINCT b.pid FROM pg_catalog.pg_locks AS l, pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) AS b (pid)"
+            f" WHERE NOT l.granted AND l.pid NOT IN ({ours}) AND b.pid IN ({ours})"
+        )
+    return [by_pid[int(str(pid))] for (pid,) in blocking]

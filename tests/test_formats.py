@@ -1,0 +1,205 @@
+"""The formats that other tools read: each is read back by that tool's own rules, and says neither more nor less than the audit."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from jsonschema import Draft7Validator, FormatChecker
+from prometheus_client.parser import text_string_to_metric_families
+
+from auditor.audit import Audit
+from auditor.check import Finding, Severity
+from auditor.report import Options, render
+from auditor.report.sarif import MOST
+from auditor.report.wording import advice
+from tests.conftest import Make
+from tests.helpers import audit, run_auditor
+from tests.reports import CHECKS, HOSTILE, hostile_script, shop, still
+
+# Of the OASIS committee, unchanged: sarif-spec, sarif-2.1/schema.
+SARIF = Draft7Validator(
+    json.loads((Path(__file__).parent / "schemas" / "sarif-schema-2.1.0.json").read_text(encoding="utf-8")),
+    format_checker=FormatChecker(),
+)
+MACHINES = ("sarif", "junit", "github", "gitlab", "csv", "prometheus")
+
+
+def written(result: Audit, name: str) -> str:
+    return render(result, name, Options())
+
+
+def left(result: Audit) -> int:
+    return sum(entry.outcome == "not_checked" for entry in result.coverage)
+
+
+@pytest.fixture
+def audits(database: Make) -> list[Audit]:
+    """A shop with everything in it, hostile names, a baseline of all, and nothing at all."""
+    found = shop(database)
+    hostile = audit(database(hostile_script()), select=CHECKS)
+    known = replace(hostile, findings=tuple(finding.but(status="known") for finding in hostile.findings))
+    return [found, hostile, known, audit(database("CREATE TABLE fine (id int PRIMARY KEY)"))]
+
+
+def test_sarif_is_what_the_standard_says(audits: list[Audit]) -> None:
+    for result in audits:
+        data = json.loads(written(result, "sarif"))
+        SARIF.validate(data)
+        (run,) = data["runs"]
+        results = run["results"]
+        prints = [entry["partialFingerprints"]["primaryLocationLineHash"] for entry in results]
+        assert sorted(prints) == sorted(f"{finding.fingerprint}:1" for finding in result.findings)
+        rules = run["tool"]["driver"]["rules"]
+        assert all(rules[entry["ruleIndex"]]["id"] == entry["ruleId"] for entry in results)
+        assert len({rule["id"] for rule in rules}) == len(rules)
+        suppressed = sum("suppressions" in entry for entry in results)
+        assert suppressed == sum(finding.status != "new" for finding in result.findings)
+        (invocation,) = run["invocations"]
+        assert invocation["executionSuccessful"] is (result.run.status == "complete")
+        unchecked = [n for n in invocation["toolExecutionNotifications"] if "associatedRule" in n]
+        assert len(unchecked) == left(result)
+        for entry in results:  # what GitHub asks for
+            uri = entry["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+            assert re.fullmatch(r"postgresql(/[A-Za-z0-9_.~%-]+)+", uri)
+            assert len(entry["message"]["text"]) > 20
+
+
+def test_sarif_keeps_the_limits_of_an_upload(audits: list[Audit]) -> None:
+    result = audits[0]
+    (first, *_) = result.findings
+    many = tuple(first.but(fingerprint=f"{n:016x}", status="known") for n in range(MOST)) + result.findings
+    data = json.loads(written(replace(result, findings=many), "sarif"))
+    (run,) = data["runs"]
+    assert len(run["results"]) == MOST
+    kept = {entry["partialFingerprints"]["primaryLocationLineHash"] for entry in run["results"]}
+    assert kept >= {f"{finding.fingerprint}:1" for finding in result.open_findings}  # the new ones first
+    said = [note["message"]["text"] for note in run["invocations"][0]["toolExecutionNotifications"]]
+    assert f"{len(result.findings)} findings are left out of this file" in said
+
+
+def fails(finding: Finding, fail_on: str) -> bool:
+    return (
+        finding.status == "new"
+        and fail_on != "never"
+        and list(Severity).index(finding.severity) <= list(Severity).index(Severity(fail_on))
+    )
+
+
+@pytest.mark.parametrize("fail_on", ["error", "info", "never"])
+def test_junit_fails_where_the_command_does(audits: list[Audit], fail_on: str) -> None:
+    for result in audits:
+        for allowed in (False, True):
+            options = {**result.run.options, "fail_on": fail_on, "allow_incomplete": allowed}
+            root = ElementTree.fromstring(written(replace(result, run=replace(result.run, options=options)), "junit"))
+            failures, errors = list(root.iter("failure")), list(root.iter("error"))
+            assert len(failures) == sum(fails(finding, fail_on) for finding in result.findings)
+            assert len(errors) == (0 if allowed else left(result))
+            assert bool(failures or errors) is bool(result.exit_code(fail_on, allow_incomplete=allowed))
+            cases = [(case.get("classname"), case.get("name")) for case in root.iter("testcase")]
+            assert len(cases) == len(result.findings) + sum(entry.outcome != "failed" for entry in result.coverage)
+            assert len(set(cases)) == len(cases)
+            for element in (root, *root):
+                for count, tag in (("tests", "testcase"), ("failures", "failure"), ("errors", "error")):
+                    assert int(element.get(count, "-1")) == len(list(element.iter(tag)))
+
+
+def unescaped(text: str) -> str:
+    return re.sub("%([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), text)
+
+
+def test_annotations_are_commands_and_nothing_else(audits: list[Audit]) -> None:
+    for result in audits:
+        lines = written(result, "github").splitlines()
+        parsed = [re.fullmatch(r"::(error|warning|notice) title=([^:,\n\r]*)::(.*)", line) for line in lines]
+        assert all(parsed), lines
+        told = [unescaped(found[3]) for found in parsed if found]
+        assert told[: len(result.open_findings)] == [advice(finding) for finding in result.open_findings]
+        reasons = {entry.reason for entry in result.coverage if entry.outcome == "not_checked"}
+        assert len(lines) == len(result.open_findings) + len(reasons) + 1
+
+
+def test_code_quality_has_the_open_findings(audits: list[Audit]) -> None:
+    for result in audits:
+        data = json.loads(written(result, "gitlab"))
+        assert [entry["fingerprint"] for entry in data] == [finding.fingerprint for finding in result.open_findings]
+        assert {entry["severity"] for entry in data} <= {"critical", "minor", "info"}
+        assert all(set(entry) == {"description", "check_name", "fingerprint", "severity", "location"} for entry in data)
+
+
+def test_csv_is_a_table_without_formulas(audits: list[Audit]) -> None:
+    for result in audits:
+        text = written(result, "csv")
+        rows = list(csv.DictReader(io.StringIO(text, newline="")))
+        assert [row["fingerprint"] for row in rows if row["severity"]] == [f.fingerprint for f in result.findings]
+        assert sum(row["status"] == "not_checked" for row in rows) == left(result)
+        assert not [cell for row in rows for cell in row.values() if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
+        assert len(text.splitlines()) == len(rows) + 1  # no cell breaks a line
+    named = audits[0].findings[0].but(title="=cmd|'/c calc'!A0")
+    assert "\r\n" in text
+    assert "'=cmd|" in written(replace(audits[0], findings=(named,)), "csv")
+
+
+def metrics(text: str) -> dict[str, list[Any]]:
+    return {family.name: family.samples for family in text_string_to_metric_families(text)}
+
+
+def test_metrics_count_what_the_summary_counts(audits: list[Audit]) -> None:
+    for result in audits:
+        read = metrics(written(result, "prometheus"))
+        told = {tuple(s.labels[k] for k in ("check", "severity", "status")): s.value for s in read["auditor_findings"]}
+        assert told == Counter((f.check, f.severity.value, f.status) for f in result.findings)
+        outcomes = {s.labels["outcome"]: s.value for s in read["auditor_checked_objects"]}
+        assert sum(outcomes.values()) == len(result.coverage)
+        assert outcomes["not_checked"] == left(result)
+        assert ("auditor_last_complete_timestamp_seconds" in read) is (result.run.status == "complete")
+        rows = {s.labels["fingerprint"]: s.value for s in read["auditor_finding_rows"]}
+        assert rows == {
+            f.fingerprint: f.evidence.violations
+            for f in result.findings
+            if f.evidence and f.evidence.violations is not None
+        }
+
+
+def test_no_row_is_in_a_metric(database: Make) -> None:
+    secret = "5ecret-value"
+    dsn = database(f"""
+        CREATE TABLE parents (id text PRIMARY KEY);
+        CREATE TABLE children (id text PRIMARY KEY, parent text);
+        INSERT INTO children VALUES ('{secret}', '{secret}');
+        ALTER TABLE children ADD FOREIGN KEY (parent) REFERENCES parents NOT VALID;
+    """)
+    result = audit(dsn, select=CHECKS, samples="full")
+    assert secret in written(result, "json")
+    assert all(
+        secret not in written(result, name) for name in ("prometheus", "csv", "github", "gitlab", "junit", "sarif")
+    )
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_every_format_is_text_of_any_name(audits: list[Audit], name: str) -> None:
+    for result in audits:
+        text = written(result, name)
+        text.encode("utf-8")
+        assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
+    assert written(still(audits[1]), name) == written(still(audits[1]), name)
+    assert len(HOSTILE) == 22
+
+
+def test_all_formats_of_one_run(database: Make, tmp_path: Path) -> None:
+    dsn = database("CREATE TABLE a (id int PRIMARY KEY, a int NOT NULL REFERENCES a ON DELETE SET NULL)")
+    files = [f"{name}:report.{name}" for name in MACHINES]
+    done = run_auditor("audit", dsn, "-f", "terminal", *(part for file in files for part in ("-f", file)), cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert all((tmp_path / f"report.{name}").stat().st_size for name in MACHINES)
+    assert run_auditor("audit", dsn, "-f", "sariff", cwd=tmp_path).stderr == (
+        "auditor: there is no report format 'sariff'; did you mean sarif?\n"
+    )
