@@ -6,13 +6,23 @@ Only what is certain is told; where the text allows for another reading, nothing
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from auditor.statements import Scanner, Token
+from auditor.text import fold
 
 # What a body may look at to find out, before it gets there, whether a table or column is there; or do, when it is not.
 _CAREFUL = re.compile(r"\bexception\s+when\b|\bto_reg|\bpg_(?:class|attribute|tables)\b|\binformation_schema\b", re.I)
+
+
+# What is sound at a glance, without its tokens.
+_SOUND = re.compile(r"\s*(?:--[^\n]*\n\s*)*(?:declare|begin)\b.*\bend\s*;?\s*", re.I | re.S)
+_FIELD = re.compile(r'\b(?:new|old)\s*\.\s*(?:"((?:[^"]|"")*)"|(\w+))', re.I)
+_WRITES = re.compile(r"\b(?:insert\s+into|update|delete\s+from)\b", re.I)
+
+_scanned = lru_cache(maxsize=8)(Scanner)  # of one body several things are asked
 
 
 def careful(body: str) -> bool:
@@ -25,9 +35,10 @@ def malformed(body: str) -> str:
 
     A backslash in it means one thing or another with standard_conforming_strings: then nothing is said.
     """
-    if "\\" in body:
+    pairs = body.count("(") == body.count(")") and body.count("/*") == body.count("*/")
+    if "\\" in body or (pairs and not body.count("'") % 2 and not body.count('"') % 2 and _SOUND.fullmatch(body)):
         return ""
-    scanner = Scanner(body)
+    scanner = _scanned(body)
     tokens = scanner.tokens
     if scanner.unclosed is not None:
         return f"a quote or comment that begins in line {scanner.line(scanner.unclosed)} never ends"
@@ -67,9 +78,12 @@ class Write:
     line: int
 
 
-def fields(body: str) -> tuple[Field, ...]:
-    """The fields of NEW and OLD that the body names; none of one that may be something else than the trigger's row."""
-    scanner = Scanner(body)
+def fields(body: str, known: Container[str] = ()) -> tuple[Field, ...]:
+    """The fields of NEW and OLD that the body names, but the known ones; none of one that may be something else than the
+    trigger's row."""
+    if all((quoted.replace('""', '"') or fold(plain)) in known for quoted, plain in _FIELD.findall(body)):
+        return ()
+    scanner = _scanned(body)
     tokens = scanner.tokens
     found: list[Field] = []
     other: set[str] = set()
@@ -89,7 +103,7 @@ def fields(body: str) -> tuple[Field, ...]:
         )
         if name.names and not after.marks("(") and not relation:
             found.append(Field(token.value, name.value, scanner.line(token.start)))
-    return tuple(field for field in found if field.row not in other)
+    return tuple(field for field in found if field.row not in other and field.name not in known)
 
 
 def _read(tokens: Sequence[Token], number: int) -> bool:
@@ -113,7 +127,9 @@ def _depth(tokens: Sequence[Token], number: int) -> int:
 
 def writes(body: str) -> Iterator[Write]:
     """The statements of the body that write to a table that they name."""
-    scanner = Scanner(body)
+    if not _WRITES.search(body):
+        return
+    scanner = _scanned(body)
     tokens = scanner.tokens
     for number, token in enumerate(tokens):
         after = _at(tokens, number + 1)

@@ -55,6 +55,7 @@ _QUERIES = {
     "foreign_keys": "oid name table columns referenced referenced_columns on_delete on_update match delete_set_columns"
     " operators validated enforced deferrable deferred parent period index definition",
     "rules": "name table event instead enabled definition",
+    "foreign_code": "table schema function owner inserting",
     "tables": "oid schema name kind persistence owner is_partition parents rows pages all_visible row_security readable"
     " schema_usable comment locked of_extension",
     "functions": "oid schema name arguments language kind returns body search_path locked",
@@ -63,7 +64,6 @@ _QUERIES = {
     "extensions": "name version relations",
     "shown": "kind shown held",
     "activity": "table constraints",
-    "foreign_code": "table schema function owner inserting",
 }
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.

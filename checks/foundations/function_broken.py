@@ -32,6 +32,7 @@ Placed = tuple[tuple[Table, Trigger], ...]
 
 # Fields that every row has (documentation: System Columns).
 SYSTEM = frozenset(("tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"))
+CREATES = re.compile(r"\bcreate\s[\w\s]*\btable\b", re.I)
 # By which a function tells the tables apart that it is a trigger of.
 BRANCHES = re.compile(r"\btg_(?:table_|rel|name|argv|nargs)", re.I)
 
@@ -48,7 +49,9 @@ class Broken:
 
 def check(catalog: Catalog) -> Iterator[Result]:
     placed: dict[int, list[tuple[Table, Trigger]]] = {}
+    named: dict[str, list[Table]] = {}
     for table in catalog.tables.values():
+        named.setdefault(table.name, []).append(table)
         for trigger in table.triggers:
             placed.setdefault(trigger.function, []).append((table, trigger))
     for function in catalog.functions.values():
@@ -60,7 +63,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
         if why:
             yield uncompiled(function, firing, why)
             continue
-        broken = list(missing(catalog, function, triggers)) if firing and not careful(function.body) else []
+        broken = list(missing(catalog, named, function, triggers)) if firing and not careful(function.body) else []
         if broken:
             yield failing(function, firing, broken)
         elif firing:
@@ -71,7 +74,7 @@ def subject(function: Function) -> Object:
     return Object("function", function.schema, name=f"{function.name}({function.arguments})")
 
 
-def missing(catalog: Catalog, function: Function, triggers: Placed) -> Iterator[Broken]:
+def missing(catalog: Catalog, named: dict[str, list[Table]], function: Function, triggers: Placed) -> Iterator[Broken]:
     """What the body names that is not there."""
     if all(
         trigger.row and " REFERENCING " not in trigger.definition for _, trigger in triggers
@@ -80,22 +83,13 @@ def missing(catalog: Catalog, function: Function, triggers: Placed) -> Iterator[
         events = {event for _, trigger in triggers for event in trigger.events}
         every = "tg_op" not in function.body.lower() or {"insert", "update", "delete"} <= events
         tables = listed(sorted({table.sql for table, trigger in triggers if not trigger.parent}), "or")
-        for field in fields(function.body):
-            if field.name not in columns:
-                yield Broken(
-                    f"{field.row.upper()}.{ident(field.name)}, a column that {tables} does not have",
-                    field.line,
-                    "42703",
-                    every,
-                )
+        for field in fields(function.body, columns):
+            said = f"{field.row.upper()}.{ident(field.name)}, a column that {tables} does not have"
+            yield Broken(said, field.line, "42703", every)
     for write in writes(function.body):
         if write.schema in ("pg_catalog", "information_schema") or (write.schema or "").startswith("pg_temp"):
             continue
-        tables_meant = [
-            table
-            for table in catalog.tables.values()
-            if table.name == write.table and write.schema in (None, table.schema)
-        ]
+        tables_meant = [table for table in named.get(write.table, ()) if write.schema in (None, table.schema)]
         foreign = any(name == write.table and write.schema in (None, schema) for schema, name in catalog.of_extensions)
         if foreign or (not tables_meant and write.schema is None):
             continue
@@ -112,7 +106,7 @@ def missing(catalog: Catalog, function: Function, triggers: Placed) -> Iterator[
 
 def created(catalog: Catalog, name: str) -> bool:
     """Whether some function may create a table of this name."""
-    return any("create" in f.body.lower() and name in f.body.lower() for f in catalog.functions.values())
+    return any(CREATES.search(f.body) and name.lower() in f.body.lower() for f in catalog.functions.values())
 
 
 def run_by(firing: Placed) -> str:

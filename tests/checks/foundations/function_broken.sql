@@ -26,7 +26,7 @@ CREATE TRIGGER pair INSTEAD OF DELETE ON app.recent FOR EACH ROW EXECUTE FUNCTIO
 -- tables and columns that statements name
 CREATE FUNCTION app.log() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO app.audit_log (what) VALUES ('x');
+    INSERT INTO app.audit_log (what, created_at) VALUES ('x', now());
     RETURN NULL;
 END $$; -- finds: The trigger function app.log() names app.audit_log, a table that does not exist
 CREATE TRIGGER log AFTER INSERT ON app.orders FOR EACH ROW EXECUTE FUNCTION app.log();
