@@ -51,7 +51,7 @@ def malformed(body: str) -> str:
     depth = 0
     for token in tokens:
         depth += token.marks("(") - token.marks(")")
-        if depth < 0 or (depth and token.marks(";")):
+        if depth and token.marks(";"):
             return f"the parentheses do not match in line {scanner.line(token.start)}"
     last = [token for token in tokens[-3:] if not token.marks(";")][-2:]
     if not any(token.says("end") for token in last) or last[-1].says("if", "loop", "case"):
@@ -140,7 +140,7 @@ def writes(body: str) -> Iterator[Write]:
         if _at(tokens, place).says("only") and not inserts:
             place += 1
         names, place = _name(tokens, place)
-        if not 1 <= len(names) <= 2 or _at(tokens, place).kind in ("other", "operator"):
+        if not 1 <= len(names) <= 2:
             continue
         if token.says("update") or inserts:
             if _at(tokens, place).says("as"):

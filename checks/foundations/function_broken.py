@@ -76,9 +76,7 @@ def subject(function: Function) -> Object:
 
 def missing(catalog: Catalog, named: dict[str, list[Table]], function: Function, triggers: Placed) -> Iterator[Broken]:
     """What the body names that is not there."""
-    if all(
-        trigger.row and " REFERENCING " not in trigger.definition for _, trigger in triggers
-    ) and not BRANCHES.search(function.body):
+    if all(trigger.row for _, trigger in triggers) and not BRANCHES.search(function.body):
         columns = {name for table, _ in triggers for name in table.by_name} | SYSTEM
         events = {event for _, trigger in triggers for event in trigger.events}
         every = "tg_op" not in function.body.lower() or {"insert", "update", "delete"} <= events

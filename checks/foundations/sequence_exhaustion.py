@@ -62,7 +62,8 @@ def judged(catalog: Catalog, sequence: Sequence, columns: tuple[Drawing, ...], s
     feeds = listed([f"{one.table.sql}.{ident(one.column.name)}" for one in columns]) if columns else ""
     stops = "nextval fails with SQLSTATE 2200H" if end == own else "an INSERT fails with SQLSTATE 22003"
     whose = "the sequence" if end == own else "the column's type"
-    message = f"The last value was {last}, and {whose} ends at {end}."
+    was = "No value was drawn yet" if sequence.last_value is None else f"The last value was {last}"
+    message = f"{was}, and {whose} ends at {end}."
     message += f" {'From now on' if not values else 'Then'} {stops}, each time."
     followers = referencing(catalog, columns)
     if bound and followers:

@@ -8,7 +8,7 @@ which a partition is unlogged, and it knows nothing of references that nobody de
 by itself: after a crash it begins anew, below what its logged column holds.
 
 Not flagged: unlogged tables without such ties, or tied to unlogged tables only (staging, caches); companions that nobody
-configured; unlogged sequences that no logged table draws from; unlogged materialized views, which are made from other tables; temporary tables.
+configured; unlogged sequences that no logged table draws from; temporary tables.
 
 Fix: SET LOGGED.
 """

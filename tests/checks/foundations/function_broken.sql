@@ -2,6 +2,8 @@ CREATE SCHEMA app;
 SET check_function_bodies = off;
 CREATE TABLE app.orders (id int PRIMARY KEY, amount int, updated_at timestamptz);
 CREATE TABLE app.audit (id serial PRIMARY KEY, what text, "When" timestamptz);
+CREATE SCHEMA other;
+CREATE TABLE other.audit (touched int);
 CREATE TABLE app.tags (id int PRIMARY KEY, tag text);
 CREATE VIEW app.recent AS SELECT * FROM app.orders;
 
@@ -71,6 +73,9 @@ CREATE FUNCTION app.option() RETURNS void LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN PERFORM ')' /* ( */; END$$;
 CREATE FUNCTION app.escaped() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM E'\'('; END $$;
+SET standard_conforming_strings = off;
+CREATE FUNCTION app.old_strings() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM ')\')'; END $$;
+SET standard_conforming_strings = on;
 CREATE FUNCTION app.other() RETURNS int LANGUAGE sql AS 'SELECT gone FROM app.gone';
 -- neighbours: what is named is there, or may be
 CREATE TABLE app.made (id int);
@@ -110,8 +115,8 @@ CREATE TRIGGER alias BEFORE INSERT ON app.tags FOR EACH ROW EXECUTE FUNCTION app
 CREATE FUNCTION app.shared() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_LEVEL = 'ROW' THEN NEW.tag := NEW.amount; END IF; RETURN NEW; END $$;
 CREATE TRIGGER shared BEFORE INSERT ON app.tags FOR EACH ROW EXECUTE FUNCTION app.shared();
 CREATE TRIGGER shared BEFORE INSERT ON app.orders FOR EACH ROW EXECUTE FUNCTION app.shared();
-CREATE FUNCTION app.transition() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM new.gone FROM (SELECT 1 AS gone FROM (new)) AS x; RETURN NULL; END $$;
-CREATE TRIGGER transition AFTER INSERT ON app.tags REFERENCING NEW TABLE AS new FOR EACH STATEMENT EXECUTE FUNCTION app.transition();
+CREATE FUNCTION app.statement() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_LEVEL = 'ROW' THEN RAISE NOTICE '%', NEW.gone; END IF; RETURN NULL; END $$;
+CREATE TRIGGER statement AFTER INSERT ON app.tags FOR EACH STATEMENT EXECUTE FUNCTION app.statement();
 CREATE FUNCTION app.off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW.gone; END $$;
 CREATE TRIGGER off BEFORE INSERT ON app.tags FOR EACH ROW EXECUTE FUNCTION app.off();
 ALTER TABLE app.tags DISABLE TRIGGER off;

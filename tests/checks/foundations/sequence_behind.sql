@@ -21,6 +21,14 @@ CREATE TABLE app.log (id serial, at timestamptz); -- finds: The sequence app.log
 INSERT INTO app.log VALUES (1);
 CREATE TABLE app.tenant_rows (tenant int, id serial, PRIMARY KEY (tenant, id)); -- finds: The sequence app.tenant_rows_id_seq has yet to give out what 1 row of app.tenant_rows holds in id already
 INSERT INTO app.tenant_rows VALUES (1, 1);
+CREATE TABLE app.partly (id serial); -- finds: The sequence app.partly_id_seq has yet to give out what 1 row of app.partly holds in id already
+CREATE UNIQUE INDEX ON app.partly (id) WHERE id > 100;
+INSERT INTO app.partly VALUES (1);
+
+-- its end is before that of the column
+CREATE SEQUENCE app.ends MAXVALUE 100;
+CREATE TABLE app.within (id int PRIMARY KEY DEFAULT nextval('app.ends')); -- finds: The sequence app.ends has yet to give out what 1 row of app.within holds in id already
+INSERT INTO app.within VALUES (50), (101);
 
 -- downwards
 CREATE SEQUENCE app.down INCREMENT -1;

@@ -1,9 +1,10 @@
 CREATE SCHEMA app;
 
 -- the column's type and the sequence end together; what references it ends there too, through another table
-CREATE TABLE app.users (id serial PRIMARY KEY); -- finds: The sequence app.users_id_seq, which feeds app.users.id, has 147,483,647 values left, 6.9 % of all
+CREATE TABLE app.users (id serial PRIMARY KEY, kind int DEFAULT 1, UNIQUE (id, kind)); -- finds: The sequence app.users_id_seq, which feeds app.users.id, has 147,483,647 values left, 6.9 % of all
 CREATE TABLE app.profiles (user_id int PRIMARY KEY REFERENCES app.users);
 CREATE TABLE app.pictures (id bigserial PRIMARY KEY, owner int REFERENCES app.profiles, wide bigint REFERENCES app.users);
+CREATE TABLE app.composite (user_id int, kind int, FOREIGN KEY (user_id, kind) REFERENCES app.users (id, kind));
 SELECT setval('app.users_id_seq', 2000000000);
 
 -- the column ends first
@@ -34,7 +35,8 @@ CREATE SEQUENCE app.cycling CYCLE;
 CREATE TABLE app.cycled (id smallint DEFAULT nextval('app.cycling')); -- finds: The sequence app.cycling, which feeds app.cycled.id, has 67 values left, 0.2 % of all
 SELECT setval('app.cycling', 32700);
 -- bigint itself: nothing is wider
-CREATE SEQUENCE app.last; -- finds: The sequence app.last has 7 values left, 0.0 % of all
+CREATE SEQUENCE app.last;
+CREATE TABLE app.lasts (id bigint DEFAULT nextval('app.last')); -- finds: The sequence app.last, which feeds app.lasts.id, has 7 values left, 0.0 % of all
 SELECT setval('app.last', 9223372036854775800);
 
 -- neighbours
@@ -51,4 +53,8 @@ CREATE SEQUENCE app.negative INCREMENT -1;
 CREATE TABLE app.negatives (id int DEFAULT nextval('app.negative'));
 SELECT setval('app.negative', -1000000000);
 CREATE SEQUENCE app.far MINVALUE -1000 MAXVALUE 1000 START -1000;
-
+CREATE FOREIGN DATA WRAPPER nothing;
+CREATE SERVER elsewhere FOREIGN DATA WRAPPER nothing;
+CREATE SEQUENCE app.abroad;
+CREATE FOREIGN TABLE app.theirs (id smallint DEFAULT nextval('app.abroad')) SERVER elsewhere;
+SELECT setval('app.abroad', 32767);

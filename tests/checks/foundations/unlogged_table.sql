@@ -11,6 +11,9 @@
 -- config: [[companion]]
 -- config: of = "app.credentials(id)"
 -- config: in = "app.vault(credential_id)"
+-- config: [[reference]]
+-- config: from = "app.staging_lines(parent)"
+-- config: to = "app.staging(id)"
 CREATE SCHEMA app;
 
 -- referenced, as the configuration says
@@ -46,5 +49,7 @@ CREATE UNLOGGED TABLE app.hits (page int); -- finds: A crash empties the unlogge
 CREATE UNLOGGED TABLE app.staging (id serial PRIMARY KEY, line text);
 CREATE UNLOGGED TABLE app.staging_lines (id int REFERENCES app.staging, parent int);
 CREATE UNLOGGED TABLE app.tree (id int PRIMARY KEY, parent_id int REFERENCES app.tree);
+CREATE UNLOGGED TABLE app.bank_branches (id int PRIMARY KEY); -- guessed from its last word only
+CREATE TABLE app.tellers (id int PRIMARY KEY, branch_id int);
+CREATE UNLOGGED TABLE app.scratch (id int PRIMARY KEY, user_id int);
 CREATE TABLE app.logged (id int PRIMARY KEY, user_id int REFERENCES app.users);
-CREATE MATERIALIZED VIEW app.summary AS SELECT * FROM app.users;
