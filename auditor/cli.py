@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from auditor.audit import Audit
     from auditor.config import Settings
     from auditor.connection import Target
+    from auditor.history import History
 
 
 class _InterruptedError(AuditorError):
@@ -143,6 +144,15 @@ TimeBudget = Annotated[
         help="Longest time the audit may take; what is not asked by then is not checked.  [default: none]",
     ),
 ]
+HistoryPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--history",
+        metavar="FILE|URL",
+        help="Keep the audit there and tell what has changed since the last one: a file (SQLite), or postgresql://..."
+        "  [default: none]",
+    ),
+]
 SampleValues = Annotated[
     str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
 ]
@@ -171,6 +181,16 @@ def _settings(config: Path | None, **given: Any) -> Settings:
         config,
         {name: value for name, value in given.items() if value is not None and value is not False and value != []},
     )
+
+
+def _history(settings: Settings, place: str | None) -> History | None:
+    """Where audits are kept, opened before any work is done; None where nobody asked for it."""
+    url = place or settings.history.url
+    if not url:
+        return None
+    from auditor.history import History
+
+    return History(url)
 
 
 def _split(words: list[str] | None) -> list[str]:
@@ -292,6 +312,7 @@ def audit(
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A JSON report whose findings are known.  [default: none]")
     ] = None,
+    history: HistoryPlace = None,
     config: Config = None,
     pace: Pace = None,
     jobs: Jobs = None,
@@ -338,12 +359,15 @@ def audit(
         allow_incomplete=allow_incomplete,
     )
     outputs = _outputs(format)
+    past = _history(settings, history)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
-    result = auditor.run()
+    result = auditor.run() if past is None else past.told(auditor.run())
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
     _write(result, outputs, color, quiet=quiet, verbose=verbose)
+    if past is not None:
+        past.record(result)
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
 
 
@@ -429,6 +453,25 @@ def plan(
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     made = Auditor(settings, target, _statements(sql)).plan()
     print(render(made, min(shutil.get_terminal_size().columns, 80)), end="")
+
+
+@app.command()
+def history(
+    place: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="Where audits are kept.  [default: that of auditor.toml]")
+    ] = "",
+    last: Annotated[int, typer.Option(min=1, max=1000, help="How many runs of each database.")] = 10,
+    config: Config = None,
+) -> None:
+    """Past audits, as `audit --history` kept them: counts over time, and of each finding how many rows it counted."""
+    import shutil
+
+    from auditor.report.past import render
+
+    kept = _history(_settings(config), place)
+    if kept is None:
+        raise UsageError("no history is given: auditor history FILE, or [history] url in auditor.toml")
+    print(render(kept.trends(last), min(shutil.get_terminal_size().columns, 100)), end="")
 
 
 @app.command()

@@ -11,9 +11,9 @@ from datetime import datetime
 from xml.etree import ElementTree as Xml
 
 from auditor.audit import Audit, Coverage
-from auditor.check import Finding, Severity
+from auditor.check import Finding
 from auditor.report import Options
-from auditor.report.wording import REASONS, advice, certainty, described
+from auditor.report.wording import REASONS, advice, certainty, described, fails
 from auditor.text import safe_text
 
 _NO_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -28,7 +28,7 @@ def render(audit: Audit, options: Options) -> str:
         suite = Xml.SubElement(root, "testsuite", name=_text(check), timestamp=_time(audit.run.started_at))
         for finding in audit.findings:
             if finding.check == check:
-                _finding(suite, finding, fails=_fails(finding, fail_on))
+                _finding(suite, finding, fails=fails(finding, fail_on))
         for entry in audit.coverage:
             if entry.check == check and entry.outcome != "failed":
                 _covered(suite, entry, allowed=allowed)
@@ -47,10 +47,6 @@ def _text(text: str) -> str:
 
 def _time(moment: str) -> str:
     return datetime.fromisoformat(moment).replace(tzinfo=None).isoformat(timespec="seconds")
-
-
-def _fails(finding: Finding, fail_on: str) -> bool:
-    return finding.status == "new" and fail_on != "never" and finding.severity.rank <= Severity(fail_on).rank
 
 
 def _case(suite: Xml.Element, check: str, name: str, seconds: float | None) -> Xml.Element:
