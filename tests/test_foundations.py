@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -416,6 +420,32 @@ def test_the_server_refuses_what_the_catalog_cannot_say(database: Make) -> None:
     dsn = database("CREATE UNLOGGED TABLE u (id int PRIMARY KEY); CREATE TABLE l (u int)")
     with pytest.raises(psycopg.errors.InvalidTableDefinition):
         run(dsn, "ALTER TABLE l ADD FOREIGN KEY (u) REFERENCES u")
+
+
+@pytest.mark.embedded
+def test_a_crash_does_what_is_said() -> None:
+    with embedded() as dsn:
+        run(
+            dsn,
+            "CREATE TABLE parts (id int PRIMARY KEY) PARTITION BY RANGE (id)",
+            "CREATE UNLOGGED TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10)",
+            "CREATE TABLE uses (part int REFERENCES parts)",
+            "INSERT INTO parts VALUES (1); INSERT INTO uses VALUES (1)",
+            "CREATE TABLE orders (id serial PRIMARY KEY); ALTER SEQUENCE orders_id_seq SET UNLOGGED",
+            "INSERT INTO orders DEFAULT VALUES; INSERT INTO orders DEFAULT VALUES",
+        )
+        assert len(audit(dsn, select=UNLOGGED).findings) == 2
+        with psycopg.connect(dsn) as connection:  # the server takes the death of one of its processes for a crash
+            os.kill(connection.info.backend_pid, signal.SIGKILL)
+        for _ in range(300):
+            with suppress(psycopg.OperationalError):
+                if ask_one(dsn, "SELECT count(*) FROM parts_1") == 0:
+                    break
+            time.sleep(0.2)
+        assert ask_one(dsn, "SELECT count(*) FROM uses WHERE part NOT IN (SELECT id FROM parts)") == 1
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            run(dsn, "INSERT INTO orders DEFAULT VALUES")
+        assert {finding.object.table for finding in audit(dsn, select=BEHIND).findings} == {"orders"}
 
 
 # --- functions -------------------------------------------------------------------------------------------------------
