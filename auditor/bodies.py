@@ -13,10 +13,11 @@ from functools import lru_cache
 from auditor.statements import Scanner, Token
 from auditor.text import fold
 
-# What a body may look at to find out, before it gets there, whether a table or column is there; or do, when it is not.
-_CAREFUL = re.compile(r"\bexception\s+when\b|\bto_reg|\bpg_(?:class|attribute|tables)\b|\binformation_schema\b", re.I)
-
-
+# What a body may look at to find out, before it gets there, whether a table or column is there; or do, when it is not. And
+# a quote that ends a string or not, as standard_conforming_strings has it.
+_CAREFUL = re.compile(
+    r"\bexception\s+when\b|\bto_reg|\bpg_(?:class|attribute|tables)\b|\binformation_schema\b|\\'", re.I
+)
 # What is sound at a glance, without its tokens.
 _SOUND = re.compile(r"\s*(?:--[^\n]*\n\s*)*(?:declare|begin)\b.*\bend\s*;?\s*", re.I | re.S)
 _FIELD = re.compile(r'\b(?:new|old)\s*\.\s*(?:"((?:[^"]|"")*)"|(\w+))', re.I)
@@ -26,7 +27,7 @@ _scanned = lru_cache(maxsize=8)(Scanner)  # of one body several things are asked
 
 
 def careful(body: str) -> bool:
-    """Whether the function may be prepared for what is missing."""
+    """Whether the function may be prepared for what is missing, or be read in two ways."""
     return _CAREFUL.search(body) is not None
 
 
@@ -87,8 +88,10 @@ def fields(body: str, known: Container[str] = ()) -> tuple[Field, ...]:
     tokens = scanner.tokens
     found: list[Field] = []
     other: set[str] = set()
+    returning = False  # of an INSERT, UPDATE or DELETE, NEW and OLD may be its own rows (18+)
     for number, token in enumerate(tokens):
-        if not token.names or token.value not in ("new", "old"):
+        returning = token.says("returning") or (returning and not token.marks(";"))
+        if returning or not token.names or token.value not in ("new", "old"):
             continue
         before = _at(tokens, number - 1)
         if before.marks("."):

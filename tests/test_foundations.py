@@ -505,6 +505,7 @@ def test_a_body_is_read_as_the_server_reads_it() -> None:
         "DECLARE new record; BEGIN x := new.a;",
         "x := (SELECT new.a FROM t AS new);",
         "x := (SELECT new.a FROM t new);",
+        "UPDATE t SET a = 1 RETURNING new.a, old.b INTO x;",
         "x := (WITH new AS (SELECT 1 AS a) SELECT new.a FROM s.t);",
     ):
         assert fields(other) == (), other

@@ -101,6 +101,8 @@ CREATE FUNCTION app.caught() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.go
 CREATE TRIGGER caught BEFORE INSERT ON app.tags FOR EACH ROW EXECUTE FUNCTION app.caught();
 CREATE FUNCTION app.looks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF to_regclass('app.gone') IS NOT NULL THEN DELETE FROM app.gone; END IF; RETURN NEW; END $$;
 CREATE TRIGGER looks BEFORE INSERT ON app.tags FOR EACH ROW EXECUTE FUNCTION app.looks();
+CREATE FUNCTION app.two_ways() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM E'\' || new.gone || \''; RETURN NEW; END $$;
+CREATE TRIGGER two_ways BEFORE INSERT ON app.tags FOR EACH ROW EXECUTE FUNCTION app.two_ways();
 CREATE FUNCTION app.branches() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF TG_TABLE_NAME = 'former' THEN NEW.gone := 1; END IF; RETURN NEW; END $$;
 CREATE TRIGGER branches BEFORE INSERT ON app.tags FOR EACH ROW EXECUTE FUNCTION app.branches();
 CREATE FUNCTION app.another_row() RETURNS trigger LANGUAGE plpgsql AS $$
