@@ -204,6 +204,7 @@ class Index:
     constraint: int
     parent: int
     ordered: bool = False  # a btree whose first key stands as ORDER BY has it: NULLs last ascending, first descending
+    method: str = "btree"
 
     @property
     def enforces(self) -> bool:
@@ -253,19 +254,43 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence; `owner` is the column it belongs to and `link` how (i identity, a serial)."""
+    """A sequence; `owner` is the column it belongs to and `link` how (i identity, a serial); `drawn` are the columns whose
+    DEFAULT speaks of it. `readable`: SELECT on it, and USAGE on its schema."""
 
     oid: int
     schema: str
     name: str
     type: str
+    start: int
     increment: int
     minimum: int
     maximum: int
     cycles: bool
+    persistence: str  # p permanent, u unlogged (15+)
     last_value: int | None  # None: unused, or not permitted
     owner: tuple[int, str] | None
     link: str
+    drawn: tuple[tuple[int, str], ...] = ()
+    readable: bool = True
+    locked: bool = False  # by another session: its last value could not be read
+
+    @property
+    def sql(self) -> str:
+        """Its name as SQL."""
+        return qualified(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Checksums:
+    """How many pages failed their checksum, and when last: in this database, and in what all databases share.
+
+    None where the cluster has no checksums, or none failed.
+    """
+
+    failures: int | None
+    shared_failures: int | None
+    last_failure: str | None
+    last_shared_failure: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,7 +531,9 @@ class Catalog:
     `beyond` are tables of extensions that foreign keys reference: they are read as parents, and not judged themselves.
     `validating` holds the tables on which a VALIDATE CONSTRAINT may be running, with the constraints it names; None when
     the query's text is hidden from this login. `building` holds the tables on which an index is being built, and the indexes
-    that are being dropped, without a lock that blocks writes.
+    that are being dropped, without a lock that blocks writes. `of_extensions` are relations of extensions, by schema and name.
+    `changed_collations` are those of indexes whose recorded version is not the one the library has now, with both.
+    `checksums` is None where this login may not ask.
     `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
@@ -521,6 +548,9 @@ class Catalog:
     shown: dict[str, tuple[int, int]] = field(default_factory=dict)
     validating: dict[int, frozenset[str] | None] = field(default_factory=dict)
     building: frozenset[int] = frozenset()
+    of_extensions: frozenset[tuple[str, str]] = frozenset()
+    changed_collations: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    checksums: Checksums | None = None
     foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
     retired: dict[int, SoftDelete] = field(

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from auditor.catalog.model import Table
 from auditor.check import Evidence
 from auditor.probe import (
+    Ahead,
     Answer,
     Constants,
     Cycles,
@@ -31,6 +32,7 @@ from auditor.probe.sql import (
     Condition,
     Rows,
     folded,
+    fragment,
     key_expression,
     partner,
     raw,
@@ -202,6 +204,27 @@ def _(question: Planned, fetch: Fetch, samples: Samples) -> Answer:
     if state not in ("", "42P10"):
         raise UnansweredError(f"the server does not plan {statement} (SQLSTATE {state})")
     return Answer(int(not state), 0, Evidence(None, sql=f"EXPLAIN {statement};", strategy="explain"))
+
+
+@ask.register
+def _(question: Ahead, fetch: Fetch, samples: Samples) -> Answer:
+    sequence = question.sequence
+    held, called = fetch(f"SELECT last_value, is_called FROM {sequence.sql}")[0]
+    last = int(held or 0)
+    upcoming = last + sequence.increment if called == "t" else last
+    values: list[tuple[str, int]] = [("last", last), ("called", int(called == "t")), ("next", upcoming)]
+    rows = Rows(question.table, only=True)
+    column = rows.column(question.column)
+    offending = raw(question.to_come(fragment(column), upcoming))
+    ends = (sa.func.min(column), sa.func.max(column))
+    count, *found = fetch(text_of(rows.select(sa.func.count(), *ends).where(offending)))[0]
+    if found[0] is not None:
+        order = ("first", "furthest") if sequence.increment > 0 else ("furthest", "first")
+        values += ((name, int(value or 0)) for name, value in zip(order, found, strict=True))
+    many, names = _number(count), (question.column,)
+    answer = _evidence(rows, offending, many, many, 0, names, names, fetch, samples)
+    # An index tells the rows that are ahead without the others.
+    return replace(answer, values=tuple(values), evidence=replace(answer.evidence, rows_examined=None))
 
 
 @ask.register
