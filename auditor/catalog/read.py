@@ -107,7 +107,7 @@ def _recorded(
     fetch: Fetch, extensions: Future[tuple[str | None, ...]], major: int
 ) -> tuple[tuple[Statement, ...], str]:
     """What pg_stat_statements has recorded, and why that is not all. It may be installed without being loaded."""
-    _, _, schemas, nested = (json.loads(column or "[]") for column in extensions.result())
+    _, _, schemas, nested, _ = (json.loads(column or "[]") for column in extensions.result())
     number = next((number for number, schema in enumerate(schemas) if schema is not None), None)
     if number is None:
         return (), ""
