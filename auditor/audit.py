@@ -21,6 +21,7 @@ from auditor import __version__
 from auditor.catalog.model import Catalog, Server, Statement, Table
 from auditor.catalog.read import read_catalog, read_locked
 from auditor.check import Ask, Depth, Finding, NotChecked, Object, Severity
+from auditor.check import Past as Past
 from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
@@ -110,8 +111,21 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """What an earlier audit counted."""
+
+    at: str
+    error: int
+    warning: int
+    info: int
+    not_checked: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
-    """A finished audit. `notes` are sentences about the run itself that the reader should know."""
+    """A finished audit. `notes` are sentences about the run itself that the reader should know, `past` earlier audits that
+    asked for the same, the oldest first."""
 
     tool: Tool
     run: Run
@@ -120,6 +134,7 @@ class Audit:
     findings: tuple[Finding, ...]
     coverage: tuple[Coverage, ...]
     notes: tuple[str, ...] = ()
+    past: tuple[Point, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -532,6 +547,8 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
             f"this login may read no row of {len(unread):,} of {plural(len(tables), 'table')}: only their catalog was"
             " judged, and what needs their rows is listed as not checked"
         )
+    if catalog.unrecorded:
+        notes.append(catalog.unrecorded)
     if not tables:
         notes.append("the database has no tables: nothing was audited")
     return tuple(notes)

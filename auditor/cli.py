@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from auditor.audit import Audit
     from auditor.config import Settings
     from auditor.connection import Target
+    from auditor.history import History
 
 
 class _InterruptedError(AuditorError):
@@ -143,12 +144,25 @@ TimeBudget = Annotated[
         help="Longest time the audit may take; what is not asked by then is not checked.  [default: none]",
     ),
 ]
+HistoryPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--history",
+        metavar="FILE|URL",
+        help="Keep the audit there and tell what has changed since the last one: a file (SQLite), or postgresql://..."
+        "  [default: none]",
+    ),
+]
 SampleValues = Annotated[
     str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
 ]
 SqlFiles = Annotated[
     list[Path] | None,
-    typer.Option("--sql", metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
+    typer.Option(
+        "--sql",
+        metavar="FILE",
+        help="SQL of the application whose ON CONFLICT is judged; of a directory, its *.sql.  [default: none]",
+    ),
 ]
 Formats = Annotated[
     list[str] | None,
@@ -181,6 +195,16 @@ def _settings(config: Path | None, **given: Any) -> Settings:
         config,
         {name: value for name, value in given.items() if value is not None and value is not False and value != []},
     )
+
+
+def _history(settings: Settings, place: str | None) -> History | None:
+    """Where audits are kept, opened before any work is done; None where nobody asked for it."""
+    url = place or settings.history.url
+    if not url:
+        return None
+    from auditor.history import History
+
+    return History(url)
 
 
 def _split(words: list[str] | None) -> list[str]:
@@ -298,6 +322,7 @@ def audit(
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A JSON report whose findings are known.  [default: none]")
     ] = None,
+    history: HistoryPlace = None,
     config: Config = None,
     pace: Pace = None,
     jobs: Jobs = None,
@@ -343,12 +368,15 @@ def audit(
         allow_incomplete=allow_incomplete,
     )
     outputs = _outputs(format)
+    past = _history(settings, history)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
-    result = auditor.run()
+    result = auditor.run() if past is None else past.told(auditor.run())
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
     _write(result, outputs, color, quiet=quiet, verbose=verbose)
+    if past is not None:
+        past.record(result)
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
 
 
@@ -434,6 +462,25 @@ def plan(
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     made = Auditor(settings, target, _statements(sql)).plan()
     print(render(made, min(shutil.get_terminal_size().columns, 80)), end="")
+
+
+@app.command()
+def history(
+    place: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="Where audits are kept.  [default: that of auditor.toml]")
+    ] = "",
+    last: Annotated[int, typer.Option(min=1, max=1000, help="How many runs of each database.")] = 10,
+    config: Config = None,
+) -> None:
+    """Past audits, as `audit --history` kept them: counts over time, and of each finding how many rows it counted."""
+    import shutil
+
+    from auditor.report.past import render
+
+    kept = _history(_settings(config), place)
+    if kept is None:
+        raise UsageError("no history is given: auditor history FILE, or [history] url in auditor.toml")
+    print(render(kept.trends(last), min(shutil.get_terminal_size().columns, 100)), end="")
 
 
 @app.command()
@@ -641,6 +688,59 @@ def diff(
     result = compare(taken(before), taken(after))
     print(result.text, end="")
     raise typer.Exit(1 if result.worse else 0)
+
+
+@app.command()
+def explain_delete(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as psql takes it: name, or schema.name.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY]...", help="Values of its primary key, or COLUMN=VALUE.  [default: any row, none is read]"
+        ),
+    ] = None,
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    format: Annotated[str, typer.Option("-f", "--format", help="terminal or json.")] = "terminal",
+    config: Config = None,
+    pace: Pace = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """What deleting a row would delete, change and be refused by. Nothing is deleted: the rows are read in one snapshot.
+
+    Exit codes: 0 it can be deleted; 1 it would be refused; 2 usage, no such table or row; 3 could not connect;
+    4 it cannot be told.
+    """
+    import shutil
+
+    from auditor.audit import open_catalog
+    from auditor.catalog.infer import complete
+    from auditor.config import Settings
+    from auditor.connection import Session
+    from auditor.deletion import condition, explain, find
+    from auditor.output import write
+    from auditor.report import deletion as page
+
+    if format not in ("terminal", "json"):
+        raise UsageError(f"-f {format}: expected terminal or json")
+    settings = _settings(
+        config, pace=pace, statement_timeout=statement_timeout, lock_timeout=lock_timeout, trust_owner=trust_owner
+    )
+    with Session(_target(settings, "", host, port, username, dbname, allow_role)) as session:
+        catalog = complete(open_catalog(session, statistics=False), Settings(audit=settings.audit), suspect=False)
+        found = find(session, catalog, table)
+        where, said = condition(catalog, found, key) if key else ("", "")
+        made = explain(session, catalog, found, where, said)
+    if format == "json":
+        write(page.to_json(made, catalog), None)
+    else:
+        write(page.render(made, catalog, min(shutil.get_terminal_size().columns, 80)), None)
+    raise typer.Exit(made.exit_code)
 
 
 @app.command()
