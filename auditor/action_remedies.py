@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from auditor import ddl
 from auditor.catalog.model import ForeignKey, Table
@@ -10,18 +10,25 @@ from auditor.check import Fix
 from auditor.refusals import Refusal
 
 
-def otherwise(kept: str, table: Table, key: ForeignKey, parent: Table, refusals: Sequence[Refusal]) -> tuple[Fix, ...]:
+def otherwise(
+    kept: str,
+    table: Table,
+    key: ForeignKey,
+    parent: Table,
+    refusals: Sequence[Refusal],
+    events: Collection[str] = ("delete", "update"),
+) -> tuple[Fix, ...]:
     """Another action, or a column that is as the action needs it. `kept` is the action that cannot be kept, as
-    pg_constraint writes it; `refusals` are what refuses the NULL it sets, none where it sets no NULL. The first fix is the
-    recommended one."""
+    pg_constraint writes it; `refusals` are what refuses the NULL it sets, none where it sets no NULL. Of `events` the action is
+    another afterwards. The first fix is the recommended one."""
     back = ddl.replace_foreign_key(table, key, parent)
     later = ddl.may_be_not_valid(table, key)
     locks = f"{ddl.LOCK_SWAP_KEY}; VALIDATE: {ddl.LOCK_VALIDATE}" if later else ddl.LOCK_SWAP_WHOLE
 
     def with_action(action: str) -> tuple[str, ...]:
         changed = {
-            "on_delete": action if key.on_delete == kept else None,
-            "on_update": action if key.on_update == kept else None,
+            "on_delete": action if key.on_delete == kept and "delete" in events else None,
+            "on_update": action if key.on_update == kept and "update" in events else None,
         }
         return ddl.replace_foreign_key(table, key, parent, **changed)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from auditor import ddl
 from auditor.catalog.model import Catalog, Table
-from auditor.text import ident, qualified
+from auditor.nulls import always_false
+from auditor.text import ident, idents, qualified
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,8 @@ def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> It
     """All that refuses NULL in the column, where all `columns` are set together."""
     column, kind = table.by_name[name], catalog.types.get(table.by_name[name].type_oid)  # none: a composite type
     alter = f"ALTER TABLE {table.sql}"
+    # A composite value that is not NULL may be IS NULL all the same (documentation: Row and Array Comparisons).
+    filled = {c.name for c in table.columns if not c.may_hold_null and c.name not in columns and c.category != "C"}
     if name in table.primary_key:
         yield Refusal("part of the primary key", "23502")
     if column.not_null:
@@ -46,23 +48,19 @@ def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> It
             tuple(f"{domain} SET NOT NULL;" for domain in over),
             of_domain=True,
         )
-    if kind is not None and any(demands(c.expression, "VALUE") for c in kind.checks):
+    if kind is not None and any(always_false(check.expression, ("VALUE",)) for check in kind.checks):
         yield Refusal(f"of the domain {column.type}, whose CHECK forbids NULL", "23514")
     for constraint in table.constraints:
-        if constraint.type == "c" and constraint.enforced and demands(constraint.expression, name):
+        if constraint.type != "c" or not constraint.enforced or name not in constraint.columns:
+            continue
+        alone = always_false(constraint.expression, (name,), filled)
+        if alone or (len(columns) > 1 and always_false(constraint.expression, columns, filled)):
+            forbidden = "NULL" if alone else f"NULL in all of ({idents(sorted(columns & set(constraint.columns)))})"
             add = f"{alter} ADD CONSTRAINT {ident(constraint.name)} {constraint.definition};"
             drop = () if constraint.inherited else (ddl.drop_constraint(table, constraint.name),)
-            yield Refusal(f"under the CHECK {ident(constraint.name)}, which forbids NULL", "23514", drop, (add,))
+            yield Refusal(f"under the CHECK {ident(constraint.name)}, which forbids {forbidden}", "23514", drop, (add,))
     if any(
         i.enforces and i.nulls_not_distinct and i.predicate is None and set(i.columns or ()) == columns
         for i in table.indexes
     ):
         yield Refusal("unique with NULLS NOT DISTINCT, so that one row at most can be NULL", "23505")
-
-
-def demands(expression: str | None, column: str) -> bool:
-    """Whether a CHECK consists of `column IS NOT NULL`, alone or joined to other conditions by AND."""
-    name = column if column == "VALUE" else ident(column)
-    return any(part.strip("() ") == f"{name} IS NOT NULL" for part in re.split(r"\bAND\b", expression or "")) and not (
-        re.search(r"\b(OR|NOT \(|CASE)\b", expression or "")
-    )
