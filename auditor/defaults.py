@@ -67,7 +67,7 @@ def default_of(catalog: Catalog, column: Column) -> Default | None:
     text = column.default
     if text is None and kind is not None and kind.kind == "d":
         text = kind.default
-    if text is None or column.identity or column.generated or re.match(r"NULL\b", text):
+    if text is None or column.generated or re.match(r"NULL\b", text):
         return None
     written = kind.under if kind is not None and kind.kind == "d" else column.type
     return Default(column, one_line_sql(text), written, column.default is None)

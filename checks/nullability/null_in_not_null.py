@@ -68,7 +68,7 @@ def question(catalog: Catalog, subject: Object, table: Table, columns: list[Colu
 def judged(answer: Answer, catalog: Catalog, subject: Object, table: Table, column: Column) -> Finding | None:
     if not answer.count:
         return None
-    refusals = [r for r in refusing(catalog, table, column.name, {column.name}) if r.sqlstate == "23502"]
+    refusals = list(refusing(catalog, table, column.name, {column.name}))
     name = ident(column.name)
     rows = f"{plural(answer.count, 'row')} of {table.sql} {'holds' if answer.count == 1 else 'hold'} NULL in {name}"
     if column.not_null and not column.not_null_validated:
@@ -99,7 +99,9 @@ def ways_out(answer: Answer, table: Table, column: Column, refusals: list[Refusa
     where = answer.evidence.where or "false"
     name, copy = ident(column.name), ddl.short(table.name, "without", column.name)
     keep = ddl.keep_rows(table, where, copy)
-    unread = [c.name for c in table.constraints if c.type == "n" and c.columns == (column.name,) and not c.validated]
+    unread = [
+        c.name for c in table.constraints if c.type == "n" and c.columns == (column.name,)
+    ]  # not valid, all of them
     validate = tuple(ddl.validate(table, constraint) for constraint in unread)
     # What demands a value has to be away for NULL to come back. Only what is not valid can be put back over it.
     away = tuple(statement for refusal in refusals for statement in refusal.allow)

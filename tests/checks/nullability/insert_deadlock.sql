@@ -21,6 +21,12 @@ ALTER TABLE left_ ADD FOREIGN KEY (a) REFERENCES right_, ADD FOREIGN KEY (b) REF
 CREATE TABLE pairs (a int, b int, n int NOT NULL, PRIMARY KEY (a, b), UNIQUE (n));
 CREATE TABLE half (a int NOT NULL, b int, n int UNIQUE NOT NULL REFERENCES pairs (n), FOREIGN KEY (a, b) REFERENCES pairs MATCH FULL);
 ALTER TABLE pairs ADD FOREIGN KEY (n) REFERENCES half (n); -- finds: No first row can be inserted into public.half or public.pairs: each needs a row of the next first (public.half -> public.pairs -> public.half)
+CREATE TABLE pairs_2 (a int, b int, n int NOT NULL, PRIMARY KEY (a, b), UNIQUE (n));
+CREATE TABLE half_2 (a int NOT NULL, b int NOT NULL, n int UNIQUE NOT NULL REFERENCES pairs_2 (n), FOREIGN KEY (a, b) REFERENCES pairs_2 MATCH FULL);
+ALTER TABLE pairs_2 ADD FOREIGN KEY (n) REFERENCES half_2 (n); -- finds: No first row can be inserted into public.half_2 or public.pairs_2: each needs a row of the next first (public.half_2 -> public.pairs_2 -> public.half_2)
+CREATE TABLE q (id int PRIMARY KEY, p int NOT NULL);
+CREATE TABLE p (id int PRIMARY KEY REFERENCES q);
+ALTER TABLE q ADD FOREIGN KEY (p) REFERENCES p; -- finds: No first row can be inserted into public.p or public.q: each needs a row of the next first (public.p -> public.q -> public.p)
 
 -- Two cycles that share a table
 CREATE TABLE hub (id int PRIMARY KEY, a int NOT NULL, b int NOT NULL);

@@ -10,6 +10,9 @@ CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1); -- finds: 1 row of pu
 INSERT INTO parts VALUES (1, NULL, 1), (1, 1, NULL);
 ALTER TABLE parts ADD CONSTRAINT a NOT NULL n NOT VALID;
 ALTER TABLE parts_1 ADD CONSTRAINT b NOT NULL m NOT VALID;
+CREATE TABLE twice (id int PRIMARY KEY, n int, m int GENERATED ALWAYS AS (n * 2) STORED); -- finds: 1 row of public.twice holds NULL in m and cannot be updated any more: it is NOT NULL, NOT VALID
+INSERT INTO twice VALUES (1, NULL), (2, 2);
+ALTER TABLE twice ADD CONSTRAINT a NOT NULL m NOT VALID;
 
 -- neighbours: not valid and no NULL, valid
 CREATE TABLE fine (id int PRIMARY KEY, n int, m int NOT NULL, o int);

@@ -17,6 +17,7 @@ INSERT INTO jobs VALUES (1), (NULL);
 CREATE TABLE tasks (team int NOT NULL DEFAULT 9 REFERENCES teams ON DELETE SET DEFAULT DEFERRABLE INITIALLY DEFERRED); -- finds: Rows of public.teams cannot be deleted once referenced: the default of public.tasks.team, 9, is no row of public.teams, but ON DELETE SET DEFAULT
 CREATE DOMAIN ninth AS bigint DEFAULT 9;
 CREATE TABLE typed (team ninth REFERENCES teams ON DELETE SET DEFAULT); -- finds: Rows of public.teams cannot be deleted once referenced: the default of public.typed.team, 9, is no row of public.teams, but ON DELETE SET DEFAULT
+CREATE TABLE told (team ninth NOT NULL DEFAULT NULL REFERENCES teams ON DELETE SET DEFAULT); -- finds: Rows of public.teams cannot be deleted once referenced: public.told.team has no default and is NOT NULL, but ON DELETE SET DEFAULT
 
 -- keys of two columns
 CREATE TABLE places (town text, street text, PRIMARY KEY (town, street));
