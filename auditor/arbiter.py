@@ -457,13 +457,18 @@ def countable(texts: Iterable[str | None]) -> bool:
     return True
 
 
-def builtin(texts: Iterable[str | None]) -> bool:
+def builtin(texts: Iterable[str]) -> bool:
     """Whether these expressions, as the server deparsed them with an empty search_path, name nothing outside pg_catalog.
 
     Planning them runs immutable functions of pg_catalog only, which compute.
     """
-    tokens = [token for text in texts for token in Scanner(text or "").tokens]
+    return all(map(_builtin, texts))
+
+
+@lru_cache(maxsize=4096)
+def _builtin(text: str) -> bool:
     strange = ("parameter", "other")
+    tokens = Scanner(text).tokens
     return not any(t.marks(".") or t.says("select", "operator") or t.kind in strange for t in tokens)
 
 

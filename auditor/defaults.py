@@ -73,7 +73,7 @@ def default_of(catalog: Catalog, column: Column) -> Default | None:
     return Default(column, one_line_sql(text), written, column.default is None)
 
 
-def judgeable(defaults: Iterable[Default], *texts: str | None) -> bool:
+def judgeable(defaults: Iterable[Default], *texts: str) -> bool:
     """Whether the server may be asked what these defaults, and expressions over them, come to."""
     return builtin([*(part for each in defaults for part in (each.text, each.type)), *texts])
 

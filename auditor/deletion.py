@@ -198,9 +198,9 @@ def condition(catalog: Catalog, table: Table, key: Sequence[str]) -> tuple[str, 
     conditions, said = [], []
     for name, value in pairs:
         column = table.by_name[name]
-        kind = catalog.types[column.base_oid]
+        kind = catalog.types.get(column.base_oid)  # none: a composite type
         own = next((one.equality for index in table.indexes for one in index.keys if one.column == name), None)
-        if own is None and kind.schema != "pg_catalog" and kind.kind != "e":
+        if own is None and (kind is None or (kind.schema != "pg_catalog" and kind.kind != "e")):
             raise UsageError(
                 f"{ident(name)} of {table.sql} is of the type {column.type}: name columns of a key instead"
             )
@@ -633,13 +633,13 @@ class _Walk:
         table = step.table
         for name, value in values.items():
             column = table.by_name[name]
-            kind = self.catalog.types[column.type_oid]
+            kind = self.catalog.types.get(column.type_oid)  # none: a composite type
             said = f"{table.sql}.{ident(name)}"
             if value == NULL and (column.not_null or column.domain_not_null):
                 domain = f" of the domain {column.type}, which" if not column.not_null else ""
                 self._fail(step, "23502", f"{said} is{domain} NOT NULL", rows)
                 return True
-            for check in kind.checks:
+            for check in kind.checks if kind is not None else ():
                 if not countable([check.expression]) or not self._known(table, {name: value}):
                     self._doubt(f"the CHECK of the domain of {said} is not evaluated: {check.expression}")
                 elif self._domain_refuses(table, name, check.expression or "", value):
@@ -808,8 +808,10 @@ class _Walk:
     def _cast(self, table: Table, name: str, value: str) -> str:
         """A value as the column holds it, but of the type under its domain: a cast to a domain runs its CHECKs."""
         column = table.by_name[name]
+        if column.base_oid == column.type_oid:
+            return f"CAST({value} AS {column.type})"
         kind = self.catalog.types[column.base_oid]
-        return f"CAST({value} AS {column.type if column.base_oid == column.type_oid else qualified(kind.schema, kind.name)})"
+        return f"CAST({value} AS {qualified(kind.schema, kind.name)})"
 
     def _joined(self, table: Table, key: ForeignKey, parent: Table) -> str:
         return " AND ".join(Relation.of_key(table, key, parent).joins("c", "p"))

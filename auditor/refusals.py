@@ -27,10 +27,11 @@ class Refusal:
 
 def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> Iterator[Refusal]:
     """All that refuses NULL in the column, where all `columns` are set together."""
-    column, kind = table.by_name[name], catalog.types[table.by_name[name].type_oid]
+    column, kind = table.by_name[name], catalog.types.get(table.by_name[name].type_oid)  # none: a composite type
     alter = f"ALTER TABLE {table.sql}"
-    # A composite value that is not NULL may be IS NULL all the same (documentation: Row and Array Comparisons).
-    filled = {c.name for c in table.columns if not c.may_hold_null and c.name not in columns and c.category != "C"}
+    # A composite value that is not NULL may be IS NULL all the same (documentation: Comparison Functions and Operators).
+    plain = {c.name for c in table.columns if c.type_oid in catalog.types and c.name not in columns}
+    filled = {name for name in plain if not table.by_name[name].may_hold_null}
     if name in table.primary_key:
         yield Refusal("part of the primary key", "23502")
     if column.not_null:
@@ -39,7 +40,7 @@ def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> It
         if unread:  # SET NOT NULL would read the rows, which may hold NULL already
             forbid = f"{alter} ADD CONSTRAINT {ident(unread[0])} NOT NULL {ident(name)} NOT VALID;"
         yield Refusal("NOT NULL", "23502", (f"{alter} ALTER COLUMN {ident(name)} DROP NOT NULL;",), (forbid,))
-    if kind.demanding:
+    if kind is not None and kind.demanding:
         over = [f"ALTER DOMAIN {qualified(d.schema, d.name)}" for d in map(catalog.types.__getitem__, kind.demanding)]
         yield Refusal(
             f"of the domain {qualified(kind.schema, kind.name)}, which is NOT NULL",
@@ -48,7 +49,7 @@ def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> It
             tuple(f"{domain} SET NOT NULL;" for domain in over),
             of_domain=True,
         )
-    if any(always_false(check.expression, ("VALUE",)) for check in kind.checks):
+    if kind is not None and any(always_false(check.expression, ("VALUE",)) for check in kind.checks):
         yield Refusal(f"of the domain {column.type}, whose CHECK forbids NULL", "23514")
     for constraint in table.constraints:
         if constraint.type != "c" or not constraint.enforced or name not in constraint.columns:

@@ -171,6 +171,18 @@ def script(name: str, number: int) -> str:
 
         CREATE TABLE {n.table("v")} ({c} text PRIMARY KEY, {two} text CONSTRAINT {c} REFERENCES {n.table("v")});
         INSERT INTO {n.table("v")} SELECT{v} || n,{v} || CASE n WHEN 1 THEN 2 WHEN 7 THEN 7 ELSE 1 END FROM generate_series(1, 7) AS n;
+
+        CREATE TABLE {n.table("7")} ({c} text NOT NULL CONSTRAINT {c} REFERENCES {users} ON DELETE SET DEFAULT,
+            {two} text DEFAULT{v} CONSTRAINT {two} REFERENCES {users} ON DELETE SET DEFAULT);
+        INSERT INTO {n.table("7")} VALUES ({n.values("1")}, {n.values("2")});
+        CREATE TABLE {n.table("8")} ({c} text DEFAULT{v} CONSTRAINT {c} CHECK ({c} <>{v}),
+            {two} text DEFAULT{v} CONSTRAINT {two} REFERENCES {users}, {deleted} varchar(1) DEFAULT{n.values("2")});
+        CREATE DOMAIN {n.table("9")} AS text NOT NULL;
+        CREATE TABLE {n.table("0")} ({c} {n.table("9")}, {two} {n.table("9")}, {deleted} text);
+        INSERT INTO {n.table("0")} VALUES ((SELECT {c} FROM {n.table("0")}),{v},{v});
+        CREATE TABLE {n.table("+")} ({c} text PRIMARY KEY, {two} text NOT NULL);
+        CREATE TABLE {n.table("-")} ({c} text PRIMARY KEY CONSTRAINT {c} REFERENCES {n.table("+")});
+        ALTER TABLE {n.table("+")} ADD CONSTRAINT {two} FOREIGN KEY ({two}) REFERENCES {n.table("-")};
     """
 
 

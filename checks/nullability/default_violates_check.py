@@ -66,11 +66,14 @@ def check(catalog: Catalog) -> Iterator[Result]:
                 subject = table.object("constraint", key.name, key.columns)
                 found = partial(no_row, subject=subject, table=table, key=key, parent=parent, values=values)
                 yield missing(subject, table, key, parent, values, found)
-    # One question for the whole database: to the server it is a few statements to plan.
-    probe = Constants(rules[0].table, tuple((rule.condition, rule.values) for rule in rules)) if rules else None
-    for number, rule in enumerate(rules):
+    # One question for the whole database, each condition once: to the server it is a few statements to plan.
+    conditions = tuple(dict.fromkeys((rule.condition, rule.values) for rule in rules))
+    number = {condition: place for place, condition in enumerate(conditions)}
+    probe = Constants(rules[0].table, conditions) if rules else None
+    for rule in rules:
         assert probe is not None
-        yield Ask(rule.subject, probe, partial(judged, catalog=catalog, rule=rule, number=number), depth=Depth.CATALOG)
+        judge = partial(judged, catalog=catalog, rule=rule, number=number[rule.condition, rule.values])
+        yield Ask(rule.subject, probe, judge, depth=Depth.CATALOG)
 
 
 def as_above(catalog: Catalog, table: Table, default: Default) -> bool:
@@ -88,8 +91,9 @@ def of_types(catalog: Catalog, table: Table, defaults: dict[str, Default]) -> It
         if default.fits is None and judgeable([default]):
             subject = table.object("column", columns=(name,))
             yield Rule(subject, table, (default,), f"{default.assigned} IS NULL")
-        for constraint in catalog.types[default.column.type_oid].checks:
-            if judgeable([default], constraint.expression):
+        kind = catalog.types.get(default.column.type_oid)
+        for constraint in kind.checks if kind is not None else ():
+            if constraint.expression and judgeable([default], constraint.expression):
                 subject = table.object("column", constraint.name, (name,))
                 yield Rule(subject, table, (default,), f"({constraint.expression}) IS FALSE", constraint)
 
@@ -97,7 +101,7 @@ def of_types(catalog: Catalog, table: Table, defaults: dict[str, Default]) -> It
 def of_table(table: Table, defaults: dict[str, Default], own: dict[str, Default]) -> Iterator[Rule]:
     """The CHECKs all of whose columns have a default."""
     for constraint in table.constraints:
-        if constraint.type == "c" and constraint.enforced and constraint.columns and constraint.expression:
+        if constraint.enforced and constraint.columns and constraint.expression:
             used = tuple(defaults[name] for name in constraint.columns if name in defaults)
             told = constraint.inherited and not any(name in own for name in constraint.columns)
             if len(used) == len(constraint.columns) and not told and judgeable(used, constraint.expression):

@@ -43,7 +43,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
         refusals = [
             (name, refusal) for name in columns if name in nulls for refusal in refused(catalog, table, name, nulls)
         ]
-        if key.match == "f" and nulls and nulls != set(key.columns):
+        if key.match == "f" and nulls != set(key.columns):
             half = Refusal("set to NULL beside columns that are not, which MATCH FULL forbids", "23503")
             refusals += [(name, half) for name in columns if name in nulls]
         judge = partial(judged, subject=subject, table=table, key=key, parent=parent)

@@ -47,6 +47,9 @@ CREATE TABLE ruled (n int DEFAULT 0 CHECK (n > 0));
 CREATE RULE r AS ON INSERT TO ruled DO INSTEAD NOTHING;
 CREATE TABLE followed (n int DEFAULT 0 CHECK (n > 0)); -- finds: The DEFAULT of public.followed.n fails the CHECK followed_n_check: 0
 CREATE RULE r AS ON INSERT TO followed DO ALSO NOTHING;
+CREATE RULE u AS ON UPDATE TO followed DO INSTEAD NOTHING;
+CREATE RULE o AS ON INSERT TO followed DO INSTEAD NOTHING;
+ALTER TABLE followed DISABLE RULE o;
 
 -- partitions and inheritance: once, but a default of its own is its own
 CREATE TABLE parts (n int, m int DEFAULT 0 CHECK (m > 0), w varchar(1) DEFAULT 'ab') PARTITION BY LIST (n); -- finds: The DEFAULT of public.parts.m fails the CHECK parts_m_check: 0
@@ -58,12 +61,22 @@ CREATE TRIGGER mend BEFORE INSERT ON mended_parts_1 FOR EACH ROW EXECUTE FUNCTIO
 CREATE TABLE base (m int DEFAULT 1 CHECK (m > 0), w varchar(1) DEFAULT 'ab'); -- finds: The DEFAULT of public.base.w does not fit into character varying(1): 'ab'::character varying
 CREATE TABLE heir () INHERITS (base);
 CREATE TABLE other_heir (m int DEFAULT 0) INHERITS (base); -- finds: The DEFAULT of public.other_heir.m fails the CHECK base_m_check: 0
+CREATE TABLE strict_heir (CHECK (m > 1)) INHERITS (base); -- finds: The DEFAULT of public.strict_heir.m fails the CHECK strict_heir_m_check: 1
 CREATE TABLE base_too (m int DEFAULT 0 CHECK (m > 0)); -- finds: The DEFAULT of public.base_too.m fails the CHECK base_too_m_check: 0
 CREATE TABLE heir_too () INHERITS (base_too);
+CREATE TRIGGER mend BEFORE INSERT ON heir_too FOR EACH ROW EXECUTE FUNCTION put_right();
 
 -- neighbours
 CREATE FUNCTION mine(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 0';
 CREATE TYPE mood AS ENUM ('glad', 'sad');
+CREATE FUNCTION long() RETURNS varchar LANGUAGE sql IMMUTABLE AS $$SELECT 'abcdef'::varchar$$;
+CREATE DOMAIN odd AS int CHECK (mine(VALUE) > 5);
+CREATE TABLE unread (v varchar(3) DEFAULT long(), w odd DEFAULT 0);
+CREATE TABLE never (n int DEFAULT 0, CHECK (false));
+CREATE TABLE parts_2 (n int, m int DEFAULT 1 CHECK (m > 0)) PARTITION BY LIST (n);
+CREATE TABLE parts_2_1 PARTITION OF parts_2 (m DEFAULT 0) FOR VALUES IN (1);
+CREATE TYPE twice AS (a int, b int);
+CREATE TABLE whole (p twice DEFAULT ROW(1, 2) CHECK ((p).a > 5));
 CREATE TABLE fine (
     a text DEFAULT 'open' CHECK (a IN ('open', 'done')),
     b timestamptz DEFAULT now() CHECK (b < '2000-01-01'),
