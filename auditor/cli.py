@@ -158,7 +158,21 @@ SampleValues = Annotated[
 ]
 SqlFiles = Annotated[
     list[Path] | None,
-    typer.Option("--sql", metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
+    typer.Option(
+        "--sql",
+        metavar="FILE",
+        help="SQL of the application whose ON CONFLICT is judged; of a directory, its *.sql.  [default: none]",
+    ),
+]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f",
+        "--format",
+        metavar="FORMAT[:FILE]",
+        help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
+        "  [default: terminal]",
+    ),
 ]
 TrustOwner = Annotated[
     list[str] | None,
@@ -263,6 +277,11 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
     return show
 
 
+def _known_color(choice: str) -> None:
+    if choice not in ("auto", "always", "never"):
+        raise UsageError(f"--color {choice}: expected auto, always or never")
+
+
 def _color(choice: str, path: Path | None) -> bool:
     if path is not None or choice == "never":
         return False
@@ -293,16 +312,7 @@ def audit(
     exclude_schema: NotSchemas = None,
     table: Tables = None,
     exclude_table: NotTables = None,
-    format: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-f",
-            "--format",
-            metavar="FORMAT[:FILE]",
-            help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
-            "  [default: terminal]",
-        ),
-    ] = None,
+    format: Formats = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -337,8 +347,7 @@ def audit(
     """
     from auditor.audit import Auditor
 
-    if color not in ("auto", "always", "never"):
-        raise UsageError(f"--color {color}: expected auto, always or never")
+    _known_color(color)
     settings = _settings(
         config,
         depth=depth,
@@ -611,6 +620,51 @@ def init(
     write(first.render(catalog, made), path)
     print(made.line(str(path) if path else ""), file=sys.stderr if path is None else sys.stdout)
     raise typer.Exit(4 if made.unread else 0)
+
+
+@app.command()
+def whatif(
+    statement: Annotated[
+        str, typer.Argument(help="CREATE UNIQUE INDEX, or ALTER TABLE with one constraint; - reads standard input.")
+    ],
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    format: Formats = None,
+    config: Config = None,
+    pace: Pace = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    samples: SampleValues = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
+) -> None:
+    """Whether a unique index or a constraint would hold today, and which rows stand in the way. It is not created.
+
+    Exit codes: 0 it holds; 1 it would fail; 2 not one supported statement; 3 could not connect; 4 could not be read.
+    """
+    from auditor.definition import parse
+    from auditor.whatif import Trial
+
+    _known_color(color)
+    definition = parse(sys.stdin.read() if statement == "-" else statement)
+    settings = _settings(
+        config,
+        pace=pace,
+        statement_timeout=statement_timeout,
+        lock_timeout=lock_timeout,
+        samples=samples,
+        trust_owner=trust_owner,
+    )
+    outputs = _outputs(format)
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    result = Trial(settings, target, report=_progress(quiet), definition=definition).run()
+    _write(result, outputs, color, quiet=quiet, verbose=True)
+    raise typer.Exit(result.exit_code("error", allow_incomplete=False))
 
 
 @app.command()

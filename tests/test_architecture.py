@@ -33,6 +33,8 @@ A_CHECK_MAY_IMPORT = (
     "auditor.catalog.model",
     "auditor.catalog.infer",
     "auditor.catalog.discriminators",
+    "auditor.catalog.sequences",
+    "auditor.bodies",
     "auditor.text",
     "auditor.ddl",
     "auditor.*remedies",

@@ -115,9 +115,16 @@ def shown(rows: Rows, names: Sequence[str]) -> list[sa.ColumnElement[Any]]:
     ]
 
 
-def key_expression(rows: Rows, key: Key) -> sa.ColumnElement[Any]:
-    """One part of a key, under its collation."""
+def unindexed(text: str) -> str:
+    """The same value by an expression that no index has, and that the planner does not see through."""
+    return f"GREATEST({text})"
+
+
+def key_expression(rows: Rows, key: Key, *, heap: bool = False) -> sa.ColumnElement[Any]:
+    """One part of a key, under its collation; with `heap` no index knows its order."""
     expression = rows.column(key.column) if key.column is not None else sa.literal_column(f"({key.expression})")
+    if heap:
+        expression = sa.literal_column(unindexed(fragment(expression)))
     return _collated(expression, key.collation) if key.collation else expression
 
 
