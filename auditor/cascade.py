@@ -125,7 +125,8 @@ def sets(catalog: Catalog, table: Table, key: ForeignKey, event: str, values: Va
 def default(catalog: Catalog, table: Table, name: str) -> str:
     """What SET DEFAULT puts into a column, as SQL: its own default, that of its domain, or else NULL."""
     column = table.by_name[name]
-    return column.default or catalog.types[column.type_oid].default or NULL
+    kind = catalog.types.get(column.type_oid)  # none: a composite type
+    return column.default or (kind.default if kind is not None else None) or NULL
 
 
 def above(catalog: Catalog, table: Table) -> Iterator[Way]:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from itertools import product
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -197,9 +198,9 @@ def condition(catalog: Catalog, table: Table, key: Sequence[str]) -> tuple[str, 
     conditions, said = [], []
     for name, value in pairs:
         column = table.by_name[name]
-        kind = catalog.types[column.base_oid]
+        kind = catalog.types.get(column.base_oid)  # none: a composite type
         own = next((one.equality for index in table.indexes for one in index.keys if one.column == name), None)
-        if own is None and kind.schema != "pg_catalog" and kind.kind != "e":
+        if own is None and (kind is None or (kind.schema != "pg_catalog" and kind.kind != "e")):
             raise UsageError(
                 f"{ident(name)} of {table.sql} is of the type {column.type}: name columns of a key instead"
             )
@@ -299,6 +300,7 @@ class _Walk:
         self.versions: dict[Row, int] = {}
         # Of changed rows, where a key points now: what they pointed to in the snapshot no longer counts.
         self.pointing: dict[int, dict[Row, set[Row]]] = defaultdict(lambda: defaultdict(set))
+        self.same: dict[tuple[int, tuple[tuple[str, str], ...]], list[Row]] = {}
         self.counted: dict[int, int] = defaultdict(int)  # rows deleted that are not kept in mind, by table
         self.counted_changed: dict[int, dict[tuple[str, str], int]] = defaultdict(lambda: defaultdict(int))
         self.refusals: dict[tuple[tuple[int, str], str, str, bool], Refused] = {}
@@ -562,8 +564,17 @@ class _Walk:
                 pointed -= moved
             for state, some in self._grouped(rows, mine).items():
                 if NULL not in dict(state).values():
-                    for child, parent in self._matching(key, some, dict(state), None, {}):
+                    for child, parent in self._parents(key, some, dict(state)):
                         self.pointing[key.oid][parent].add(child)
+
+    def _parents(self, key: ForeignKey, rows: list[Row], state: Values) -> Iterable[tuple[Row, Row]]:
+        """The rows of the snapshot that changed rows point to. Where all columns were set, all rows point to the same."""
+        if not state.keys() >= set(key.columns):
+            return self._matching(key, rows, state, None, {})
+        place = key.oid, tuple(sorted(state.items()))
+        if place not in self.same:
+            self.same[place] = [parent for _, parent in self._matching(key, rows[:1], state, None, {})]
+        return product(rows, self.same[place])
 
     def _grouped(self, rows: Iterable[Row], columns: set[str]) -> dict[tuple[tuple[str, str], ...], list[Row]]:
         found: dict[tuple[tuple[str, str], ...], list[Row]] = defaultdict(list)
@@ -590,10 +601,11 @@ class _Walk:
         step = step or Step(table, key, parent, "update", "a")
         if not self._readable(table, parent):
             return
-        rows = self._rows(table, [row], key.columns, state)
-        empty = " AND ".join(f"c.{ident(name)} IS NULL" for name in key.columns)
-        part = " OR ".join(f"c.{ident(name)} IS NULL" for name in key.columns)
-        none, some = self.fetch(f"SELECT {empty}, {part} FROM {rows} AS c")[0]
+        none, some = "f", "t" if nulls else "f"
+        if not state.keys() >= mine:
+            columns = [f"c.{ident(name)} IS NULL" for name in key.columns]
+            rows = self._rows(table, [row], key.columns, state)
+            none, some = self.fetch(f"SELECT {' AND '.join(columns)}, {' OR '.join(columns)} FROM {rows} AS c")[0]  # type: ignore[assignment]
         if none == "t" or (some == "t" and key.match == "s"):
             return
         if some == "t":
@@ -604,7 +616,7 @@ class _Walk:
         if event.version == 1 and not mine & event.real:
             return
         theirs = set(key.referenced_columns)
-        for _, other in self._matching(key, [row], state, None, {}):
+        for _, other in self._parents(key, [row], state):
             if other[1] not in self.gone[other[0]] and not self.changed.get(other, {}).keys() & theirs:
                 return
         for changed, others in self._states(self._top(key.referenced), theirs).items():
@@ -621,13 +633,13 @@ class _Walk:
         table = step.table
         for name, value in values.items():
             column = table.by_name[name]
-            kind = self.catalog.types[column.type_oid]
+            kind = self.catalog.types.get(column.type_oid)  # none: a composite type
             said = f"{table.sql}.{ident(name)}"
             if value == NULL and (column.not_null or column.domain_not_null):
                 domain = f" of the domain {column.type}, which" if not column.not_null else ""
                 self._fail(step, "23502", f"{said} is{domain} NOT NULL", rows)
                 return True
-            for check in kind.checks:
+            for check in kind.checks if kind is not None else ():
                 if not countable([check.expression]) or not self._known(table, {name: value}):
                     self._doubt(f"the CHECK of the domain of {said} is not evaluated: {check.expression}")
                 elif self._domain_refuses(table, name, check.expression or "", value):
@@ -796,8 +808,10 @@ class _Walk:
     def _cast(self, table: Table, name: str, value: str) -> str:
         """A value as the column holds it, but of the type under its domain: a cast to a domain runs its CHECKs."""
         column = table.by_name[name]
+        if column.base_oid == column.type_oid:
+            return f"CAST({value} AS {column.type})"
         kind = self.catalog.types[column.base_oid]
-        return f"CAST({value} AS {column.type if column.base_oid == column.type_oid else qualified(kind.schema, kind.name)})"
+        return f"CAST({value} AS {qualified(kind.schema, kind.name)})"
 
     def _joined(self, table: Table, key: ForeignKey, parent: Table) -> str:
         return " AND ".join(Relation.of_key(table, key, parent).joins("c", "p"))

@@ -29,8 +29,9 @@ def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> It
     """All that refuses NULL in the column, where all `columns` are set together."""
     column, kind = table.by_name[name], catalog.types.get(table.by_name[name].type_oid)  # none: a composite type
     alter = f"ALTER TABLE {table.sql}"
-    # A composite value that is not NULL may be IS NULL all the same (documentation: Row and Array Comparisons).
-    filled = {c.name for c in table.columns if not c.may_hold_null and c.name not in columns and c.category != "C"}
+    # A composite value that is not NULL may be IS NULL all the same (documentation: Comparison Functions and Operators).
+    plain = {c.name for c in table.columns if c.type_oid in catalog.types and c.name not in columns}
+    filled = {name for name in plain if not table.by_name[name].may_hold_null}
     if name in table.primary_key:
         yield Refusal("part of the primary key", "23502")
     if column.not_null:

@@ -348,6 +348,17 @@ def test_what_cannot_be_counted_is_only_named(database: Make, more: str) -> None
     assert "of 6 rows today" not in finding.message
 
 
+def test_the_furthest_are_named_without_their_way(database: Make) -> None:
+    more = (
+        "CREATE TABLE parts (id int PRIMARY KEY); CREATE TABLE worlds (id int PRIMARY KEY);"
+        "ALTER TABLE regions ADD part_id int REFERENCES parts ON DELETE CASCADE;"
+        "ALTER TABLE parts ADD world_id int REFERENCES worlds ON DELETE CASCADE"
+    )
+    (finding,) = audit(database(UPWARD, more), select=[CHECK], depth="catalog").findings
+    assert finding.message.endswith(" refuses. So does deleting from public.worlds.")
+    assert finding.message.count("fails too") == 3
+
+
 def test_a_circle_of_cascades_ends(database: Make) -> None:
     more = "ALTER TABLE regions ADD workspace_id int REFERENCES workspaces ON DELETE CASCADE"
     dsn = database(UPWARD, more)

@@ -50,3 +50,9 @@ INSERT INTO far_tours VALUES (1, 1);
 CREATE TABLE clubs (id int PRIMARY KEY);
 CREATE TABLE fees (id int PRIMARY KEY, club int NOT NULL REFERENCES clubs ON DELETE SET NULL);
 ALTER TABLE clubs DISABLE TRIGGER ALL;
+
+-- the whole partitioned table: told once; a key that may not hold for all rows
+CREATE TABLE rides (id int, team int NOT NULL REFERENCES teams ON DELETE SET NULL) PARTITION BY LIST (id); -- finds: Rows of public.teams cannot be deleted once referenced: public.rides.team is NOT NULL, but ON DELETE SET NULL
+CREATE TABLE rides_1 PARTITION OF rides FOR VALUES IN (1);
+CREATE TABLE dens (id int PRIMARY KEY, site int REFERENCES teams ON DELETE SET NULL, room int);
+ALTER TABLE dens ADD FOREIGN KEY (site, room) REFERENCES zones MATCH FULL NOT VALID;
