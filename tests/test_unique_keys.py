@@ -94,6 +94,7 @@ def test_what_is_said_of_each_state(database: Make) -> None:
     assert severities["mails_address"] is Severity.WARNING
     fixes = {f.object.name: f.fixes[0].sql for f in result.findings if f.check in INVALID}
     assert fixes["mails_address"] == ("REINDEX INDEX CONCURRENTLY app.mails_address;",)
+    assert fixes["logs_pkey"][-1] == "ALTER TABLE app.logs ADD CONSTRAINT logs_pkey PRIMARY KEY (site, id);"
     assert fixes["drops_a"][-2] == "DROP INDEX CONCURRENTLY app.drops_a;"
 
 
@@ -242,7 +243,7 @@ def test_depth_data_reads_no_index_that_is_called_valid(database: Make) -> None:
 
 def test_a_violated_key_of_fewer_columns_is_one_defect(database: Make) -> None:
     dsn = database(
-        "CREATE TABLE t (id int PRIMARY KEY, a int, b int); CREATE UNIQUE INDEX twin ON t (id);"
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b int NOT NULL); CREATE UNIQUE INDEX twin ON t (id);"
         "CREATE UNIQUE INDEX wider ON t (id, a); CREATE UNIQUE INDEX nullable ON t (a);"
         "CREATE UNIQUE INDEX both_of ON t (a, b); CREATE UNIQUE INDEX part ON t (b) WHERE b > 5",
         "UPDATE pg_index SET indisready = false WHERE indrelid = 't'::regclass",
@@ -260,8 +261,8 @@ def test_collations_and_equality_are_those_of_the_index(database: Make) -> None:
         pytest.skip("a server without ICU has no such collation")
     run(
         dsn,
-        "CREATE TABLE names (id int PRIMARY KEY, name text, tag text COLLATE ci);"
-        "CREATE UNIQUE INDEX folded ON names (name COLLATE ci); CREATE UNIQUE INDEX plain ON names (name);"
+        "CREATE TABLE names (id int PRIMARY KEY, name text NOT NULL, tag text COLLATE ci);"
+        "CREATE UNIQUE INDEX plain ON names (name); CREATE UNIQUE INDEX folded ON names (name COLLATE ci);"
         'CREATE UNIQUE INDEX exact ON names (tag COLLATE "C")',
         "UPDATE pg_index SET indisready = false WHERE indexrelid = 'folded'::regclass",
         "INSERT INTO names VALUES (1, 'a', 'x'), (2, 'A', 'X'), (3, 'b', 'y')",
@@ -315,6 +316,8 @@ def test_keys_without_overlaps_are_left_out(database: Make, version: int) -> Non
         "it is an exclusion constraint: whether values overlap is not counted"
     }
     assert audit(dsn, depth="full", select=["uniqueness"]).findings == ()
+    run(dsn, invalidate("t_note_span_key"))
+    assert audit(dsn, select=["uniqueness"]).findings == ()
 
 
 # --- NULL, capitals, no key ------------------------------------------------------------------------------------------
