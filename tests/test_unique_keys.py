@@ -481,3 +481,16 @@ def test_a_parent_of_others_gets_a_key_with_a_default(database: Make) -> None:
     (fix,) = finding.fixes
     run(dsn, *fix.sql, "INSERT INTO child VALUES (2)")
     assert value(dsn, "SELECT count(DISTINCT id) FROM base") == 2
+
+
+def test_the_index_that_lacks_least_is_made_the_key(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE t (a int, b int, c int NOT NULL, UNIQUE (a, b)); CREATE UNIQUE INDEX near ON t (b, c);"
+        "CREATE UNIQUE INDEX part ON t (c) WHERE a > 0"
+    )
+    (finding,) = audit(dsn, select=NO_KEY).findings
+    assert [fix.title for fix in finding.fixes] == [
+        "Make b NOT NULL: (b, c) is a key then",
+        "Add the column id as the primary key",
+    ]
+    assert "The unique index near over (b, c) is none: of rows with NULL in b it admits any number." in finding.message
