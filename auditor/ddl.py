@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from unicodedata import category
 
 from auditor.catalog.model import ForeignKey, Table
-from auditor.text import cut, ident, idents, one_line, qualified
+from auditor.text import cut, ident, idents, literal, one_line, qualified
 
 ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
@@ -20,6 +21,19 @@ LOCK_ALTER = "ACCESS EXCLUSIVE on the table, for a moment"
 LOCK_ROWS = "row locks on the changed rows"
 LOCK_CONCURRENTLY = "SHARE UPDATE EXCLUSIVE while it is built: reads and writes go on; it cannot run in a transaction"
 LOCK_DROP_INDEX = "DROP INDEX CONCURRENTLY: waits for running transactions, blocks nobody"
+LOCK_SEQUENCE = "SHARE ROW EXCLUSIVE on the sequence, for a moment: nextval waits"
+LOCK_SETVAL = "ROW EXCLUSIVE on the sequence, for a moment: nextval does not wait for it"
+LOCK_REWRITE = "ACCESS EXCLUSIVE on the table while it and its indexes are written anew: nobody else reads or writes it"
+
+
+def regclass(schema: str, name: str) -> str:
+    """A relation as the literal that functions of the server take for its oid: its input knows no `U&"..."`."""
+    if not ident(schema).startswith("U&") and not ident(name).startswith("U&"):
+        return literal(qualified(schema, name)).strip()
+    plain = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
+    doubled = plain.replace("\\", "\\\\").replace("'", "''")
+    shown = (c if c.isprintable() or category(c) == "Cs" else f"\\U{ord(c):08X}" for c in doubled)
+    return f"E'{''.join(shown)}'"
 
 
 def fill_in(what: str) -> str:
@@ -66,10 +80,10 @@ def restore_rows(table: Table, copy: str) -> str:
 
 def restore_values(table: Table, columns: Iterable[str], copy: str) -> str:
     """UPDATE that takes columns back from the rows that `keep_rows` kept; the table needs a row key."""
-    kept = qualified(table.schema, copy)
-    values = ", ".join(f"{ident(name)} = kept.{ident(name)}" for name in columns)
-    same = " AND ".join(f"kept.{ident(name)} = {ident(table.name)}.{ident(name)}" for name in table.row_key)
-    return f"UPDATE {target(table)} SET {values} FROM {kept} AS kept WHERE {same};"
+    kept = "kept" if table.name != "kept" else "held"
+    values = ", ".join(f"{ident(name)} = {kept}.{ident(name)}" for name in columns)
+    same = " AND ".join(f"{kept}.{ident(name)} = {ident(table.name)}.{ident(name)}" for name in table.row_key)
+    return f"UPDATE {target(table)} SET {values} FROM {qualified(table.schema, copy)} AS {kept} WHERE {same};"
 
 
 def drop_constraint(table: Table, name: str) -> str:

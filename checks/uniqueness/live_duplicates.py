@@ -9,8 +9,8 @@ Not flagged: rows outside `where`, and deleted ones where soft deletes are known
 with NULL in the key, as for a unique index; keys that a valid unique index over the same columns, or some of them,
 already keeps apart among these rows.
 
-Fix: keep the row that others reference, else the latest: end the others, where `where` says how a row ends, or delete
-them; then build the unique index concurrently.
+Fix: keep the row that most others reference, else the latest: end the others, where `where` says how a row ends, or move
+their references to the row that stays and delete them, keeping copies; then build the unique index concurrently.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from auditor.arbiter import columns_of, implied, normal, plannable, serving
 from auditor.catalog.infer import columns_in
 from auditor.catalog.model import BusinessKey, Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, Object, Result, Severity
-from auditor.key_remedies import both, end_others, key_texts, make_unique, shown
+from auditor.key_remedies import both, end_others, key_texts, make_unique, outcome, shown
 from auditor.probe import Answer, Duplicates, Key, Planned
 from auditor.text import ident, plural
 
@@ -123,6 +123,7 @@ def judged(
         message += (
             " A unique index would refuse them (CREATE UNIQUE INDEX fails with SQLSTATE 23505), and until one stands more"
             " can come. Whatever looks a row up by this key finds one of several."
+            f" {outcome(catalog, table, answer)}"
         )
     else:
         message += " Nothing prevents a second row with the same values."

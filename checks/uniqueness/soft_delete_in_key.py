@@ -26,6 +26,7 @@ from auditor.key_remedies import (
     key_terms,
     kind_of,
     nulls_not_distinct,
+    outcome,
     referencing,
     replace_by_partial,
     shown,
@@ -99,7 +100,8 @@ def judged(
         title=title,
         message=f"The unique {kind_of(table, index)} {ident(index.name)} contains {mark}, which is NULL in every live row,"
         " and NULL never equals NULL there: rows that are equal in all other columns are admitted without an error."
-        " Whatever takes the key for unique reads, updates or joins one row too many.",
+        " Whatever takes the key for unique reads, updates or joins one row too many."
+        + (f" {outcome(catalog, table, answer)}" if answer is not None and count else ""),
         confidence=Confidence.PROVEN if tombstone.configured else Confidence.SUSPECTED,
         related=tuple(child.object("constraint", key.name, key.columns) for child, key in resting),
         fixes=fixes(catalog, table, index, tombstone, duplicates=bool(count)),
