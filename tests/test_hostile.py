@@ -199,7 +199,7 @@ def script(name: str, number: int) -> str:
         INSERT INTO {n.table("nl")} VALUES ({v}, NULL), ({v}, NULL);
         CREATE TABLE {n.table("cd")} ({c} text, {n.other(" email")} text, CONSTRAINT {n.other("cy")} UNIQUE ({c}, {n.other(" email")}));
         INSERT INTO {n.table("cd")} VALUES ({v}, upper({v})), ({v}, lower({v}) || '  '), ({v}, 'A'), ({v}, 'a');
-        CREATE TABLE {n.table("ii")} ({c} text, {two} text);
+        CREATE TABLE {n.table("ii")} ({c} text, {two} text, {n.other("3")} serial PRIMARY KEY);
         CREATE UNIQUE INDEX {n.other("iiy")} ON {n.table("ii")} ({c}, lower({two})) WHERE {c} <>{n.values("none")};
         CREATE TABLE {n.table("uv")} ({c} text PRIMARY KEY, {two} text CONSTRAINT {n.other("uy")} UNIQUE);
         UPDATE pg_index SET indisready = false, indisvalid = false FROM pg_class AS x

@@ -94,6 +94,7 @@ def test_what_is_said_of_each_state(database: Make) -> None:
     assert severities["mails_address"] is Severity.WARNING
     fixes = {f.object.name: f.fixes[0].sql for f in result.findings if f.check in INVALID}
     assert fixes["mails_address"] == ("REINDEX INDEX CONCURRENTLY app.mails_address;",)
+    assert fixes["logs_pkey"][-1] == "ALTER TABLE app.logs ADD CONSTRAINT logs_pkey PRIMARY KEY (site, id);"
     assert fixes["drops_a"][-2] == "DROP INDEX CONCURRENTLY app.drops_a;"
 
 
@@ -158,7 +159,7 @@ BUILT = "CREATE TABLE t (id int PRIMARY KEY, a int); CREATE UNIQUE INDEX old ON 
 @pytest.mark.parametrize(
     ("held", "statement"),
     [
-        ("INSERT INTO t VALUES (2, 2)", "CREATE UNIQUE INDEX CONCURRENTLY new ON t (id, a) WHERE a > 0"),
+        ("INSERT INTO t VALUES (2, 2)", "CREATE UNIQUE INDEX CONCURRENTLY new ON t ((a % 5))"),
         ("INSERT INTO t VALUES (2, 2)", "DROP INDEX CONCURRENTLY old"),
         ("INSERT INTO t VALUES (2, 2)", "REINDEX INDEX CONCURRENTLY old"),
     ],
@@ -242,7 +243,7 @@ def test_depth_data_reads_no_index_that_is_called_valid(database: Make) -> None:
 
 def test_a_violated_key_of_fewer_columns_is_one_defect(database: Make) -> None:
     dsn = database(
-        "CREATE TABLE t (id int PRIMARY KEY, a int, b int); CREATE UNIQUE INDEX twin ON t (id);"
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b int NOT NULL); CREATE UNIQUE INDEX twin ON t (id);"
         "CREATE UNIQUE INDEX wider ON t (id, a); CREATE UNIQUE INDEX nullable ON t (a);"
         "CREATE UNIQUE INDEX both_of ON t (a, b); CREATE UNIQUE INDEX part ON t (b) WHERE b > 5",
         "UPDATE pg_index SET indisready = false WHERE indrelid = 't'::regclass",
@@ -260,8 +261,8 @@ def test_collations_and_equality_are_those_of_the_index(database: Make) -> None:
         pytest.skip("a server without ICU has no such collation")
     run(
         dsn,
-        "CREATE TABLE names (id int PRIMARY KEY, name text, tag text COLLATE ci);"
-        "CREATE UNIQUE INDEX folded ON names (name COLLATE ci); CREATE UNIQUE INDEX plain ON names (name);"
+        "CREATE TABLE names (id int PRIMARY KEY, name text NOT NULL, tag text COLLATE ci);"
+        "CREATE UNIQUE INDEX plain ON names (name); CREATE UNIQUE INDEX folded ON names (name COLLATE ci);"
         'CREATE UNIQUE INDEX exact ON names (tag COLLATE "C")',
         "UPDATE pg_index SET indisready = false WHERE indexrelid = 'folded'::regclass",
         "INSERT INTO names VALUES (1, 'a', 'x'), (2, 'A', 'X'), (3, 'b', 'y')",
@@ -315,6 +316,8 @@ def test_keys_without_overlaps_are_left_out(database: Make, version: int) -> Non
         "it is an exclusion constraint: whether values overlap is not counted"
     }
     assert audit(dsn, depth="full", select=["uniqueness"]).findings == ()
+    run(dsn, invalidate("t_note_span_key"))
+    assert audit(dsn, select=["uniqueness"]).findings == ()
 
 
 # --- NULL, capitals, no key ------------------------------------------------------------------------------------------
@@ -333,7 +336,11 @@ def test_an_index_without_nulls_being_equal_is_not_enough_and_invalid_ones_are_n
     )
     assert [f.object.name for f in audit(dsn, select=LOOPHOLE).findings] == ["one"]
     assert len(audit(dsn, select=CASING).findings) == 1
-    assert [f.object.table for f in audit(dsn, select=NO_KEY).findings] == ["k"]
+    (keyless,) = audit(dsn, select=NO_KEY).findings
+    assert keyless.object.table == "k"
+    assert any(
+        caveat.startswith("Writing the table anew builds the invalid key too") for caveat in keyless.fixes[0].caveats
+    )
 
 
 def test_the_order_and_severity_of_what_is_done_about_null(database: Make, version: int) -> None:
@@ -478,3 +485,16 @@ def test_a_parent_of_others_gets_a_key_with_a_default(database: Make) -> None:
     (fix,) = finding.fixes
     run(dsn, *fix.sql, "INSERT INTO child VALUES (2)")
     assert value(dsn, "SELECT count(DISTINCT id) FROM base") == 2
+
+
+def test_the_index_that_lacks_least_is_made_the_key(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE t (a int, b int, c int NOT NULL, UNIQUE (a, b)); CREATE UNIQUE INDEX near ON t (b, c);"
+        "CREATE UNIQUE INDEX part ON t (c) WHERE a > 0"
+    )
+    (finding,) = audit(dsn, select=NO_KEY).findings
+    assert [fix.title for fix in finding.fixes] == [
+        "Make b NOT NULL: (b, c) is a key then",
+        "Add the column id as the primary key",
+    ]
+    assert "The unique index near over (b, c) is none: of rows with NULL in b it admits any number." in finding.message

@@ -147,6 +147,12 @@ def identity(catalog: Catalog, table: Table) -> Fix:
         " of columns is as it was, since the new one comes last.",
         "Equal rows stay: they can be told apart then, and deleted one by one.",
     ]
+    idle = [ident(index.name) for index in table.indexes if index.unique and not index.enforces]
+    if idle:
+        caveats.append(
+            f"Writing the table anew builds the invalid {listed(idle)} too, and fails with SQLSTATE 23505 over duplicates: see"
+            " to that first."
+        )
     if table.kind == "r" and not table.children:
         added = f"{column} bigint GENERATED ALWAYS AS IDENTITY CONSTRAINT {key} PRIMARY KEY"
         sql = f"{alter} ADD COLUMN {added};"

@@ -45,42 +45,10 @@ severity = Severity.ERROR
 depths = (Depth.DATA,)
 
 ENOUGH = 20  # rows with NULL in the key that tell what NULL means there
-_NAMING = frozenset(
-    (
-        *(
-            "barcode",
-            "code",
-            "domain",
-            "ean",
-            "email",
-            "fax",
-            "guid",
-            "handle",
-            "hash",
-            "hostname",
-            "iban",
-            "isbn",
-            "login",
-        ),
-        *(
-            "mail",
-            "mobile",
-            "no",
-            "nr",
-            "number",
-            "phone",
-            "serial",
-            "sku",
-            "slug",
-            "ssn",
-            "token",
-            "url",
-            "username",
-            "uuid",
-        ),
-        "vat",
-    )
-)
+_NAMING = {
+    "barcode", "code", "domain", "ean", "email", "fax", "guid", "handle", "hash", "hostname", "iban", "isbn", "login", "mail",
+    "mobile", "no", "nr", "number", "phone", "serial", "sku", "slug", "ssn", "token", "url", "username", "uuid", "vat",
+}  # fmt: skip
 _IDS = {"id", "key", "ref", "reference"}  # after another word
 _TEXTS = {"lower", "upper", "btrim", "md5"}  # functions whose value is a text
 # Constants of date, timestamp, timestamptz and uuid.

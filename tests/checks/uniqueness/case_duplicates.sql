@@ -48,6 +48,7 @@ INSERT INTO r1 VALUES (1, 'a'), (2, ' A');
 CREATE TABLE r2 (id int PRIMARY KEY, name text UNIQUE, email_template text UNIQUE, title text UNIQUE, slug "char" UNIQUE);
 INSERT INTO r2 VALUES (1, 'a', 'a', 'a', 'a'), (2, 'A', 'A', 'A', 'A');
 CREATE TABLE r3 (id int PRIMARY KEY, email text);
+CREATE INDEX ON r3 (email);
 INSERT INTO r3 SELECT n, 'a' || n FROM generate_series(1, 30) AS n;
 INSERT INTO r3 VALUES (31, 'a1'), (32, 'A1');
 CREATE TABLE r4 (id int PRIMARY KEY, email text);

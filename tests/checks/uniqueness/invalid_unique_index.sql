@@ -24,6 +24,7 @@ CREATE TABLE app.events_2 PARTITION OF app.events FOR VALUES IN (2);
 CREATE UNIQUE INDEX events_key ON ONLY app.events (site, id); -- finds: The unique index events_key of app.events is invalid, and 2 rows share 1 value of (site, id)
 CREATE UNIQUE INDEX events_1_key ON app.events_1 (site, id);
 ALTER INDEX app.events_key ATTACH PARTITION app.events_1_key;
+UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'app.events_1_key'::regclass;
 INSERT INTO app.events VALUES (1, 1), (2, 1), (1, 2), (1, 2);
 CREATE TABLE app.logs (id int NOT NULL, site int NOT NULL) PARTITION BY LIST (site);
 CREATE TABLE app.logs_1 PARTITION OF app.logs FOR VALUES IN (1);
