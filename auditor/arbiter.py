@@ -248,7 +248,7 @@ def find_table(catalog: Catalog, schema: str | None, name: str, function: Functi
     if schema is not None:
         return catalog.by_name.get((schema, name))
     if function is not None and function.search_path is not None:
-        named = (catalog.by_name.get((s, name)) for s in _schemas(function.search_path, catalog.server.user))
+        named = (catalog.by_name.get((s, name)) for s in schemas(function.search_path, catalog.server.user))
         return next((table for table in named if table is not None), None)
     for near in (function.schema if function is not None else "public", "public"):
         if (near, name) in catalog.by_name:
@@ -257,7 +257,8 @@ def find_table(catalog: Catalog, schema: str | None, name: str, function: Functi
     return same[0] if len(same) == 1 else None
 
 
-def _schemas(search_path: str, user: str) -> Iterator[str]:
+def schemas(search_path: str, user: str) -> Iterator[str]:
+    """The schemas that a search_path names, in order."""
     for token in Scanner(search_path).tokens:
         if token.names or token.kind == "string":
             yield user if token.value == "$user" else token.value
@@ -577,7 +578,7 @@ _HARMLESS = frozenset(
         *("abs", "and", "any", "array", "btrim", "cast", "char", "character", "coalesce", "concat", "date"),
         *("date_trunc", "decimal", "extract", "greatest", "in", "is", "least", "left", "length", "like", "lower"),
         *("ltrim", "md5", "not", "nullif", "numeric", "or", "replace", "right", "rtrim", "some", "substr"),
-        *("substring", "timestamp", "timestamptz", "timezone", "trim", "upper", "varchar"),
+        *("substring", "timestamp", "timestamptz", "timezone", "trim", "upper", "varchar", "varying"),
     )
 )
 
@@ -599,10 +600,13 @@ def plannable(table: Table, texts: Iterable[str | None]) -> bool:
     )
 
 
-def countable(texts: Iterable[str | None]) -> bool:
-    """Whether these expressions may be run over a table's rows: they only compute and compare."""
+def countable(texts: Iterable[str | None], catalog: Catalog | None = None) -> bool:
+    """Whether these expressions may be run over a table's rows: they only compute and compare.
+
+    With the catalog, constants of its enums are known to be harmless too.
+    """
     for text in texts:
-        tokens = Scanner(text or "").tokens
+        tokens = _without_enums(Scanner(text or "").tokens, catalog)
         for token, following in zip_longest(tokens, tokens[1:]):
             called = following is not None and following.marks("(")
             if token.marks(".") or token.says("select", "operator") or token.kind in ("parameter", "other"):
@@ -610,6 +614,69 @@ def countable(texts: Iterable[str | None]) -> bool:
             if called and token.names and (token.kind == "name" or token.value not in _HARMLESS):
                 return False
     return True
+
+
+def builtin(texts: Iterable[str]) -> bool:
+    """Whether these expressions, as the server deparsed them with an empty search_path, name nothing outside pg_catalog.
+
+    Planning them runs immutable functions of pg_catalog only, which compute.
+    """
+    return all(map(_builtin, texts))
+
+
+@lru_cache(maxsize=4096)
+def _builtin(text: str) -> bool:
+    strange = ("parameter", "other")
+    tokens = Scanner(text).tokens
+    return not any(t.marks(".") or t.says("select", "operator") or t.kind in strange for t in tokens)
+
+
+# Of these, functions that a schema before pg_catalog in the search_path may have one of; the others are part of the grammar.
+_FUNCTIONS = frozenset(
+    [
+        "abs",
+        "btrim",
+        "concat",
+        "date",
+        "date_trunc",
+        "left",
+        "length",
+        "lower",
+        "ltrim",
+        "md5",
+        "replace",
+        "right",
+        "rtrim",
+        "substr",
+        "timezone",
+        "upper",
+    ]
+)
+
+
+def grounded(text: str) -> str:
+    """Deparsed text with pg_catalog before its functions that are called by name alone: it means the same under any search_path."""
+    tokens = Scanner(text).tokens
+    for before, token, following in reversed(list(zip([None, *tokens], tokens, tokens[1:], strict=False))):
+        called = token.kind == "word" and token.value in _FUNCTIONS and following.marks("(")
+        if called and not (before is not None and before.marks(".")):
+            text = f"{text[: token.start]}pg_catalog.{text[token.start :]}"
+    return text
+
+
+def _without_enums(tokens: list[Token], catalog: Catalog | None) -> list[Token]:
+    """Without the casts `::schema.type` of the deparser to enums: reading a label runs nobody's code."""
+    kept: list[Token] = []
+    number = 0
+    while number < len(tokens):
+        cast = tokens[number : number + 4]
+        named = len(cast) == 4 and cast[0].marks("::") and cast[2].marks(".")
+        if catalog is not None and named and (cast[1].value, cast[3].value) in catalog.enums:
+            number += 4
+        else:
+            kept.append(tokens[number])
+            number += 1
+    return kept
 
 
 def _own(table: Table) -> Iterator[str]:

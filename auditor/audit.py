@@ -225,8 +225,11 @@ class Auditor:
         rows = self._execute(made, catalog)
         self._static(made)
         findings, notes = self._judged(_ranked(_once(self._findings, checks)))
-        notes += _notes(catalog, made, self._ways)
+        notes += self._said(catalog, made)
         return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
+
+    def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
+        return _notes(catalog, made, self._ways)
 
     def plan(self) -> Plan:
         """Connects, reads the catalog, and says what would be asked; no row of a table is read. Raises AuditorError."""
@@ -502,6 +505,17 @@ def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table
             # A lock, a missing privilege, a conflict: the question itself will meet it again, and be listed.
 
 
+def dangers(catalog: Catalog) -> list[str]:
+    """What is to be said of a login under which other people's code must not run."""
+    if not catalog.server.dangerous:
+        return []
+    return [
+        f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: tables whose planning would run"
+        " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
+        " name owners with --trust-owner"
+    ]
+
+
 def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
     notes = []
     if ways:
@@ -525,12 +539,7 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
             f"this login is shown only {', '.join(hidden)} by information_schema;"
             " the audit judges by pg_constraint, which hides nothing"
         )
-    if catalog.server.dangerous:
-        notes.append(
-            f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: tables whose planning would run"
-            " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
-            " name owners with --trust-owner"
-        )
+    notes += dangers(catalog)
     tables = list(catalog.base_tables())
     unread = [t for t in tables if not t.schema_usable or not (t.readable or any(c.readable for c in t.columns))]
     if unread:

@@ -47,7 +47,7 @@ class Depth(StrEnum):
 class Object:
     """What a finding is about, by name: never by oid, so that it means the same in staging and in production."""
 
-    kind: str  # constraint, table, column, index, trigger, sequence, function, statement
+    kind: str  # constraint, table, column, index, trigger, sequence, function, statement, collation, database, collation, database
     schema: str
     table: str = ""
     name: str = ""

@@ -164,6 +164,16 @@ SqlFiles = Annotated[
         help="SQL of the application whose ON CONFLICT is judged; of a directory, its *.sql.  [default: none]",
     ),
 ]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f",
+        "--format",
+        metavar="FORMAT[:FILE]",
+        help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
+        "  [default: terminal]",
+    ),
+]
 TrustOwner = Annotated[
     list[str] | None,
     typer.Option(
@@ -267,6 +277,11 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
     return show
 
 
+def _known_color(choice: str) -> None:
+    if choice not in ("auto", "always", "never"):
+        raise UsageError(f"--color {choice}: expected auto, always or never")
+
+
 def _color(choice: str, path: Path | None) -> bool:
     if path is not None or choice == "never":
         return False
@@ -297,16 +312,7 @@ def audit(
     exclude_schema: NotSchemas = None,
     table: Tables = None,
     exclude_table: NotTables = None,
-    format: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-f",
-            "--format",
-            metavar="FORMAT[:FILE]",
-            help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
-            "  [default: terminal]",
-        ),
-    ] = None,
+    format: Formats = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -341,8 +347,7 @@ def audit(
     """
     from auditor.audit import Auditor
 
-    if color not in ("auto", "always", "never"):
-        raise UsageError(f"--color {color}: expected auto, always or never")
+    _known_color(color)
     settings = _settings(
         config,
         depth=depth,
@@ -618,6 +623,51 @@ def init(
 
 
 @app.command()
+def whatif(
+    statement: Annotated[
+        str, typer.Argument(help="CREATE UNIQUE INDEX, or ALTER TABLE with one constraint; - reads standard input.")
+    ],
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    format: Formats = None,
+    config: Config = None,
+    pace: Pace = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    samples: SampleValues = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
+) -> None:
+    """Whether a unique index or a constraint would hold today, and which rows stand in the way. It is not created.
+
+    Exit codes: 0 it holds; 1 it would fail; 2 not one supported statement; 3 could not connect; 4 could not be read.
+    """
+    from auditor.definition import parse
+    from auditor.whatif import Trial
+
+    _known_color(color)
+    definition = parse(sys.stdin.read() if statement == "-" else statement)
+    settings = _settings(
+        config,
+        pace=pace,
+        statement_timeout=statement_timeout,
+        lock_timeout=lock_timeout,
+        samples=samples,
+        trust_owner=trust_owner,
+    )
+    outputs = _outputs(format)
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    result = Trial(settings, target, report=_progress(quiet), definition=definition).run()
+    _write(result, outputs, color, quiet=quiet, verbose=True)
+    raise typer.Exit(result.exit_code("error", allow_incomplete=False))
+
+
+@app.command()
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help="A JSON report, or a DSN to audit now.")],
     after: Annotated[str, typer.Argument(metavar="B", help="A JSON report, or a DSN to audit now.")],
@@ -638,6 +688,59 @@ def diff(
     result = compare(taken(before), taken(after))
     print(result.text, end="")
     raise typer.Exit(1 if result.worse else 0)
+
+
+@app.command()
+def explain_delete(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as psql takes it: name, or schema.name.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY]...", help="Values of its primary key, or COLUMN=VALUE.  [default: any row, none is read]"
+        ),
+    ] = None,
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    format: Annotated[str, typer.Option("-f", "--format", help="terminal or json.")] = "terminal",
+    config: Config = None,
+    pace: Pace = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """What deleting a row would delete, change and be refused by. Nothing is deleted: the rows are read in one snapshot.
+
+    Exit codes: 0 it can be deleted; 1 it would be refused; 2 usage, no such table or row; 3 could not connect;
+    4 it cannot be told.
+    """
+    import shutil
+
+    from auditor.audit import open_catalog
+    from auditor.catalog.infer import complete
+    from auditor.config import Settings
+    from auditor.connection import Session
+    from auditor.deletion import condition, explain, find
+    from auditor.output import write
+    from auditor.report import deletion as page
+
+    if format not in ("terminal", "json"):
+        raise UsageError(f"-f {format}: expected terminal or json")
+    settings = _settings(
+        config, pace=pace, statement_timeout=statement_timeout, lock_timeout=lock_timeout, trust_owner=trust_owner
+    )
+    with Session(_target(settings, "", host, port, username, dbname, allow_role)) as session:
+        catalog = complete(open_catalog(session, statistics=False), Settings(audit=settings.audit), suspect=False)
+        found = find(session, catalog, table)
+        where, said = condition(catalog, found, key) if key else ("", "")
+        made = explain(session, catalog, found, where, said)
+    if format == "json":
+        write(page.to_json(made, catalog), None)
+    else:
+        write(page.render(made, catalog, min(shutil.get_terminal_size().columns, 80)), None)
+    raise typer.Exit(made.exit_code)
 
 
 @app.command()

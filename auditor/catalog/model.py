@@ -54,6 +54,8 @@ class Type:
     element: int = 0  # of an array, or a domain over one: the oid of its elements' type
     demanding: tuple[int, ...] = ()  # the domains of the chain that are NOT NULL, by oid
     collatable: bool = False
+    under: str = ""  # of a domain: the type under it with its length, as format_type writes it
+    labels: tuple[str, ...] = ()  # of an enum, in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ class Index:
     constraint: int
     parent: int
     ordered: bool = False  # a btree whose first key stands as ORDER BY has it: NULLs last ascending, first descending
+    method: str = "btree"
 
     @property
     def enforces(self) -> bool:
@@ -251,19 +254,43 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence; `owner` is the column it belongs to and `link` how (i identity, a serial)."""
+    """A sequence; `owner` is the column it belongs to and `link` how (i identity, a serial); `drawn` are the columns whose
+    DEFAULT speaks of it. `readable`: SELECT on it, and USAGE on its schema."""
 
     oid: int
     schema: str
     name: str
     type: str
+    start: int
     increment: int
     minimum: int
     maximum: int
     cycles: bool
+    persistence: str  # p permanent, u unlogged (15+)
     last_value: int | None  # None: unused, or not permitted
     owner: tuple[int, str] | None
     link: str
+    drawn: tuple[tuple[int, str], ...] = ()
+    readable: bool = True
+    locked: bool = False  # by another session: its last value could not be read
+
+    @property
+    def sql(self) -> str:
+        """Its name as SQL."""
+        return qualified(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Checksums:
+    """How many pages failed their checksum, and when last: in this database, and in what all databases share.
+
+    None where the cluster has no checksums, or none failed.
+    """
+
+    failures: int | None
+    shared_failures: int | None
+    last_failure: str | None
+    last_shared_failure: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,6 +387,15 @@ class Table:
             and (index.nulls_not_distinct or not any(self.by_name[c].may_hold_null for c in index.columns))
         )
 
+    @cached_property
+    def distinct_keys(self) -> tuple[ForeignKey, ...]:
+        """Its foreign keys, but of several that say the same of its rows one: the one vouched for least, or the first by name."""
+        found: dict[object, ForeignKey] = {}
+        for key in sorted(self.foreign_keys, key=lambda key: (key.vouched, key.name)):
+            pairs = frozenset(zip(key.columns, key.referenced_columns, strict=True))
+            found.setdefault((key.referenced, pairs, key.match, key.period), key)
+        return tuple(key for key in self.foreign_keys if key in found.values())
+
     def object(self, kind: str = "table", name: str = "", columns: tuple[str, ...] = ()) -> Object:
         """This table, or a part of it, as the subject of a finding."""
         return Object(kind, self.schema, self.name, name, columns)
@@ -367,12 +403,25 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class SoftDelete:
-    """How a table marks a row as deleted without deleting it. Predicates are SQL over its columns."""
+    """How a table marks a row as deleted without deleting it. Predicates are SQL over its columns.
+
+    `evidence` says in words what tells so; `also` are further columns that the mark consists of, `word` is what such rows are.
+    What is `suspected` takes a word among others, or a revocation, for a deletion.
+    """
 
     column: str
     deleted: str
     live: str
     configured: bool
+    evidence: str = field(default="", compare=False)
+    also: tuple[str, ...] = ()
+    word: str = "deleted"
+    suspected: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that the mark consists of."""
+        return (self.column, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,6 +439,12 @@ class Reference:
     where: str | None = None
     evidence: str = ""
     weak: bool = False
+
+    @property
+    def pairs(self) -> tuple[object, ...]:
+        """What two declarations of one relation have in common."""
+        columns = zip(self.columns, self.referenced_columns, strict=True)
+        return self.table.oid, self.referenced.oid, frozenset(columns)
 
     @property
     def orphans(self) -> tuple[object, ...]:
@@ -475,7 +530,10 @@ class Catalog:
 
     `beyond` are tables of extensions that foreign keys reference: they are read as parents, and not judged themselves.
     `validating` holds the tables on which a VALIDATE CONSTRAINT may be running, with the constraints it names; None when
-    the query's text is hidden from this login.
+    the query's text is hidden from this login. `building` holds the tables on which an index is being built, and the indexes
+    that are being dropped, without a lock that blocks writes. `of_extensions` are relations of extensions, by schema and name.
+    `changed_collations` are those of indexes whose recorded version is not the one the library has now, with both.
+    `checksums` is None where this login may not ask.
     `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
@@ -489,8 +547,16 @@ class Catalog:
     extensions: dict[str, str] = field(default_factory=dict)
     shown: dict[str, tuple[int, int]] = field(default_factory=dict)
     validating: dict[int, frozenset[str] | None] = field(default_factory=dict)
+    building: frozenset[int] = frozenset()
+    of_extensions: frozenset[tuple[str, str]] = frozenset()
+    changed_collations: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    checksums: Checksums | None = None
     foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
+    retired: dict[int, SoftDelete] = field(
+        default_factory=dict
+    )  # revoked rather than deleted, where nothing says deleted
+    states: dict[int, str] = field(default_factory=dict)  # columns that may say deleted, if rows hold the word
     reuse_unwanted: frozenset[int] = frozenset()  # tables whose deleted rows keep their keys on purpose
     references: tuple[Reference, ...] = ()
     polymorphic: tuple[Polymorphic, ...] = ()  # of the configuration
@@ -529,12 +595,27 @@ class Catalog:
         )
 
     @cached_property
+    def distinct_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
+        """The foreign keys whose rows are to be judged: each relation once, however often it is declared."""
+        return tuple(found for found in self.foreign_keys if found[1] in found[0].distinct_keys)
+
+    @cached_property
+    def configured(self) -> frozenset[tuple[object, ...]]:
+        """The relations that the configuration names for all rows of their table, foreign keys or not."""
+        return frozenset(r.pairs for r in self.references if r.configured and not r.where)
+
+    @cached_property
     def referenced_by(self) -> dict[int, tuple[tuple[Table, ForeignKey], ...]]:
         """For each referenced table the foreign keys that point to it."""
         found: dict[int, list[tuple[Table, ForeignKey]]] = {}
         for table, key, parent in self.foreign_keys:
             found.setdefault(parent.oid, []).append((table, key))
         return {oid: tuple(keys) for oid, keys in found.items()}
+
+    @cached_property
+    def enums(self) -> frozenset[tuple[str, str]]:
+        """The enums, by schema and name."""
+        return frozenset((kind.schema, kind.name) for kind in self.types.values() if kind.kind == "e")
 
     def base_tables(self) -> Iterator[Table]:
         """Tables that hold rows, each partition tree by its root only."""
