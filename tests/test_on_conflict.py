@@ -397,6 +397,12 @@ BODIES = [
     ),
     ("EXECUTE 'INSERT INTO t VALUES (' || quote_literal(f(x, y)) || ') ON CONFLICT (a) DO NOTHING'", "t", ("a",), ""),
     ("EXECUTE 'INSERT INTO t (' || quote_ident(x) || ') VALUES (1) ON CONFLICT (a) DO NOTHING'", "t", ("a",), ""),
+    (
+        "EXECUTE format('INSERT INTO %2$s VALUES (1) ON CONFLICT (%s) DO NOTHING', 'x', 't', 'a')",
+        "t",
+        ("a",),
+        "",
+    ),
     # of what is known at run time only
     ("EXECUTE 'INSERT INTO ' || quote_ident(x) || ' VALUES (1) ON CONFLICT (a) DO NOTHING'", "", ("a",), DYNAMIC),
     ("EXECUTE format('INSERT INTO t VALUES (1) ON CONFLICT (%I) DO NOTHING', x)", "t", (), DYNAMIC),
@@ -638,7 +644,7 @@ def test_pg_stat_statements(schema: str, database: Make, version: int) -> None:
     assert "from this login: pg_read_all_stats shows them" in hidden[1][0]
     assert read_all == (3, [])
     if schema == "public":
-        assert refused == hidden
+        assert (refused[0], "from this login" in refused[1][0]) == (1, True)
     else:
         assert refused[0] == 1
         assert "could not be read (SQLSTATE 42501)" in refused[1][0]
