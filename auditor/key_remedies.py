@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from auditor import ddl
-from auditor.arbiter import Use, implied, infer, uses
-from auditor.catalog.model import Catalog, ForeignKey, Index, Table
+from auditor.arbiter import Use, grounded, implied, infer, uses
+from auditor.catalog.model import Catalog, ForeignKey, Index, IndexKey, Table
 from auditor.check import Fix
 from auditor.companion_remedies import assignments, update
 from auditor.duplicate_remedies import Dedupe as Dedupe
@@ -25,22 +25,47 @@ LOCK_BUILD = "SHARE while it is built: reads go on, writes wait"
 
 def key_terms(table: Table, index: Index) -> tuple[str, ...]:
     """The keys of a unique index as CREATE INDEX takes them, with each collation and operator class that is no default."""
-    default = ("pg_catalog", "default")
-    terms = []
-    for key in index.keys:
-        own = table.by_name[key.column].collation if key.column is not None else None
-        collated = key.collation not in (None, own or default)
-        terms.append(
-            (ident(key.column) if key.column is not None else f"({key.expression})")
-            + (f" COLLATE {qualified(*key.collation)}" if key.collation and collated else "")
-            + ("" if key.default_opclass else f" {qualified(*key.opclass)}")
+    return tuple(key_text(key) + key_tail(table, key) for key in index.keys)
+
+
+def key_tail(table: Table, key: IndexKey) -> str:
+    """What follows a column or expression in CREATE INDEX: the collation and the operator class that are no default."""
+    return (f" COLLATE {qualified(*key.collation)}" if key.collation and collated(table, key) else "") + (
+        "" if key.default_opclass else f" {qualified(*key.opclass)}"
+    )
+
+
+def key_text(key: IndexKey) -> str:
+    """One key of an index as SQL that means the same under any search_path; an expression in parentheses."""
+    return ident(key.column) if key.column is not None else f"({grounded(key.expression)})"
+
+
+def key_texts(index: Index) -> tuple[str, ...]:
+    """All keys of an index so."""
+    return tuple(map(key_text, index.keys))
+
+
+def rows_of(index: Index) -> str | None:
+    """The predicate of an index so; None when it holds all rows."""
+    return grounded(index.predicate) if index.predicate is not None else None
+
+
+def probe_keys(table: Table, index: Index) -> tuple[Key, ...]:
+    """The keys of an index as a question to the rows, under the index's own collations."""
+    return tuple(
+        Key(
+            grounded(key.expression) if key.column is None else ident(key.column),
+            key.column,
+            key.collation if key.column is None or collated(table, key) else None,
         )
-    return tuple(terms)
+        for key in index.keys
+    )
 
 
-def probe_keys(index: Index) -> tuple[Key, ...]:
-    """The keys of an index as a question to the rows."""
-    return tuple(Key(key.expression if key.column is None else ident(key.column), key.column) for key in index.keys)
+def collated(table: Table, key: IndexKey) -> bool:
+    """Whether a key of an index has another collation than its column; of an expression, whether it is not the default."""
+    own = table.by_name[key.column].collation if key.column is not None else None
+    return key.collation not in (None, own or ("pg_catalog", "default"))
 
 
 def names_of(index: Index) -> str:
@@ -206,7 +231,7 @@ def replace_by_partial(
     dropped = (
         "DROP CONSTRAINT: ACCESS EXCLUSIVE on the table, for a moment"
         if constraint_of(table, index) or table.kind == "p"
-        else "DROP INDEX CONCURRENTLY: waits for running transactions, blocks nobody"
+        else ddl.LOCK_DROP_INDEX
     )
     return Fix(
         f"Let the key hold among live rows only: a partial unique index, then drop the {kind_of(table, index)}",
@@ -215,6 +240,42 @@ def replace_by_partial(
         f"the new index: {built}; {dropped}",
         tuple(caveats),
         recommended=True,
+    )
+
+
+def nulls_not_distinct(
+    catalog: Catalog,
+    table: Table,
+    index: Index,
+    where: str | None,
+    cleared: Dedupe | None = None,
+    *,
+    beside: bool = False,
+) -> Fix:
+    """The same key with NULLS NOT DISTINCT (15 and later) where `where` holds, in place of the index, or `beside` it."""
+    cleared = cleared or Dedupe((), (), ())
+    name = free_name(catalog, table, index.name, "nulls")
+    include = f" INCLUDE ({idents(index.include)})" if index.include else ""
+    build = ddl.unique_index(table, name, key_terms(table, index), where, nulls=f"{include} NULLS NOT DISTINCT")
+    attached = not beside and table.kind != "p" and constraint_of(table, index)
+    after = (attach(table, name),) if attached else ()
+    undo = ddl.drop_constraint(table, name) if attached else ddl.drop_index(table, name)
+    built = LOCK_BUILD if table.kind == "p" else ddl.LOCK_CONCURRENTLY
+    kind = kind_of(table, index)
+    if beside:
+        title = "Add a unique index with NULLS NOT DISTINCT: the same columns, and NULL equals NULL"
+        said = (
+            f"The {kind} {ident(index.name)} stays as it is; an ON CONFLICT that finds it does not catch the new index."
+        )
+    else:
+        title = f"Rebuild the {kind} with NULLS NOT DISTINCT: the same columns, and NULL equals NULL"
+        said = "An ON CONFLICT over the same columns goes on working; ON CONFLICT ON CONSTRAINT needs the new name."
+    return Fix(
+        title,
+        (*cleared.sql, build, *(() if beside else (drop_key(table, index),)), *after),
+        (*(() if beside else restore_key(table, index)), undo, *cleared.rollback),
+        f"the new index: {built}" + (f"; {ddl.LOCK_ALTER}" if not beside and constraint_of(table, index) else ""),
+        (*cleared.caveats, said, *_left_behind(table, name)),
     )
 
 
@@ -251,8 +312,9 @@ def upsert_caveats(catalog: Catalog, table: Table, index: Index, where: str | No
     for use in relying(catalog, table, index, where):
         targets = [ident(key.column) if key.column is not None else f"({key.expression})" for key in index.keys]
         clause = f"ON CONFLICT ({', '.join(targets)}) WHERE {where}"
+        place = f" ({use.place})" if use.place else ""
         said.append(
-            f"{use.said} relies on this {kind_of(table, index)} with {use.clause} ({use.place}): change it to {clause}"
+            f"{use.said} relies on this {kind_of(table, index)} with {use.clause}{place}: change it to {clause}"
             " after the new index is built and before the old one is dropped, or it fails with SQLSTATE 42P10."
         )
     return said

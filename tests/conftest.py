@@ -23,14 +23,14 @@ MAJOR = os.environ.get("AUDITOR_TEST_POSTGRES", "")
 RUN = os.environ.get("AUDITOR_TEST_RUN", "")
 # Real data sets that are no part of the project: beside the checkout, or where this names a directory.
 DATA = Path(os.environ.get("AUDITOR_SHARED_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
-collect_ignore = [] if DATA.is_dir() else ["test_datasets.py"]
+collect_ignore = [] if DATA.is_dir() else ["test_datasets.py", "test_real_schemas.py"]
 
 
 def pytest_report_header() -> str:
     """Which auditor is tested, on what, and whether the real data sets are there."""
     return (
         f"auditor: {Path(auditor.__file__).parent}, PostgreSQL: {f'container {MAJOR}' if MAJOR else 'embedded 18'},"
-        f" data sets: {DATA if DATA.is_dir() else f'none in {DATA}, test_datasets.py is left out'}"
+        f" data sets: {DATA if DATA.is_dir() else f'none in {DATA}, test_datasets.py and test_real_schemas.py are left out'}"
     )
 
 
@@ -58,8 +58,10 @@ def _container() -> Iterator[str]:
     from testcontainers.community.postgres import PostgresContainer
 
     labels = {"auditor-test-run": RUN}
+    # What a server has executed is recorded only by one that was started for it.
+    command = "postgres -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=all"
     with PostgresContainer(
-        f"postgres:{MAJOR}", username="postgres", password="postgres", driver=None, labels=labels
+        f"postgres:{MAJOR}", username="postgres", password="postgres", driver=None, labels=labels, command=command
     ) as container:
         yield container.get_connection_url()
 

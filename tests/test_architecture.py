@@ -36,7 +36,11 @@ A_CHECK_MAY_IMPORT = (
     "auditor.text",
     "auditor.ddl",
     "auditor.*remedies",
+    "auditor.refusals",
+    "auditor.defaults",
     "auditor.arbiter",
+    "auditor.cascade",
+    "auditor.cancelling",
 )
 READS_THE_DATABASE = (
     "auditor.connection",
@@ -65,6 +69,9 @@ FORBIDDEN = {
     "auditor.audit": ("auditor.report*", "auditor.output", "auditor.diff", "auditor.demo*"),
     "auditor.report*": READS_THE_DATABASE,
     "auditor.diff": READS_THE_DATABASE,
+    "auditor.cascade": READS_THE_DATABASE,
+    "auditor.cancelling": READS_THE_DATABASE,
+    "auditor.deletion": ("auditor.audit", "auditor.report*", "auditor.registry"),
     "auditor.text": ("auditor.*",),
     "auditor.content": ("auditor.*",),
     "auditor.errors": ("auditor.*",),

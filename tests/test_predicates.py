@@ -45,9 +45,12 @@ SETTINGS = (
 NO_ROWS = {
     "companions/sync-trigger-missing",
     "foundations/trigger-disabled",
+    "nullability/default-violates-check",
+    "nullability/insert-deadlock",
     "references/duplicate-fk",
     "references/fk-not-enforced",
     "references/fk-type-mismatch",
+    "uniqueness/no-unique-key",
     "uniqueness/one-to-one-not-unique",
 }
 

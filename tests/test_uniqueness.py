@@ -16,6 +16,8 @@ from tests.conftest import Make
 from tests.helpers import audit, login, titles
 
 CASES = sorted((Path(__file__).parent / "checks" / "uniqueness").glob("*.sql"))
+# No statement makes an index invalid, or a valid one wrong: test_unique_keys.py.
+ONE_WAY = {"uniqueness/invalid-unique-index", "uniqueness/unique-violated"}
 State = tuple[object, ...]
 
 
@@ -72,14 +74,20 @@ def test_every_fix_ends_its_finding_and_its_rollback_brings_it_back(path: Path, 
     findings = case.audit().findings
     before = {finding.fingerprint for finding in findings}
     whole = state(case.dsn)
-    tried = 0
+    tried = untried = 0
     for finding in findings:
+        if finding.check in ONE_WAY:
+            untried += 1
+            continue
         assert [fix.recommended for fix in finding.fixes].count(True) == 1, finding.title
         assert finding.fixes[0].recommended
         for fix in finding.fixes:
             assert all(statement.endswith(";") and "\n" not in statement for statement in (*fix.sql, *fix.rollback))
             assert fix.sql or fix.caveats
             assert bool(fix.locks) == bool(fix.sql)
+            if any("REPLACE with" in statement for statement in fix.sql):
+                untried += 1
+                continue
             if fix.sql:
                 tried += 1
                 run(case.dsn, *fix.sql)
@@ -87,7 +95,7 @@ def test_every_fix_ends_its_finding_and_its_rollback_brings_it_back(path: Path, 
                 run(case.dsn, *fix.rollback)
                 assert state(case.dsn) == whole, (finding.title, fix.title)
     assert case.fingerprints() == before
-    assert tried >= len(findings) // 2
+    assert tried >= (len(findings) - untried) // 2
 
 
 def judge(case: Case, finding: Finding, fix: Fix, before: set[str]) -> None:
@@ -105,7 +113,9 @@ def judge(case: Case, finding: Finding, fix: Fix, before: set[str]) -> None:
     for new in (after[name].title for name in after.keys() - before):
         reused = any(caveat.startswith("Deleted rows") for caveat in fix.caveats) and "deleted row" in new.lower()
         relying = any(f"{word} relies on" in caveat for word in new.split() for caveat in fix.caveats)
-        assert reused or relying, (new, fix.title)
+        # A key that the rows stood in the way of is made; what NULL lets into it is the next thing to look at.
+        loophole = new.endswith("lets them in") and "unique index" in fix.title
+        assert reused or relying or loophole, (new, fix.title)
 
 
 # --- replacing a key -------------------------------------------------------------------------------------------------
@@ -212,16 +222,16 @@ def test_partitioned_tables_get_what_they_can_have(database: Make) -> None:
         "ALTER TABLE p ADD COLUMN ref text; INSERT INTO p VALUES (1, 'a', now())"
     )
     whole = state(dsn)
-    result = audit(dsn, select=["uniqueness"])
+    result = audit(dsn, select=BLOCKS)
     assert titles(result) == [
         "1 deleted row of public.p holds its (site, name): the same values cannot be inserted again"
     ]
     fix = recommended(result)
     run(dsn, *fix.sql)
-    assert titles(audit(dsn, select=["uniqueness"])) == []
+    assert titles(audit(dsn, select=BLOCKS)) == []
     run(dsn, *fix.rollback)
     assert state(dsn)[0] == whole[0]
-    assert titles(audit(dsn, select=["uniqueness"])) == titles(result)
+    assert titles(audit(dsn, select=BLOCKS)) == titles(result)
 
 
 # --- duplicates ------------------------------------------------------------------------------------------------------
@@ -235,7 +245,7 @@ def test_of_duplicates_the_referenced_row_stays_else_the_latest_else_the_highest
             (5, 'c', '2024-01-01'), (6, 'c', '2024-01-01'), (7, 'd', NULL), (8, 'd', '2024-01-01'), (9, NULL, NULL), (10, NULL, NULL);
         INSERT INTO posts VALUES (1, 1)"""
     )
-    run(dsn, *recommended(audit(dsn, '[[unique]]\ntable = "people"\ncolumns = ["email"]', select=["uniqueness"])).sql)
+    run(dsn, *recommended(audit(dsn, '[[unique]]\ntable = "people"\ncolumns = ["email"]', select=BLOCKS)).sql)
     with psycopg.connect(dsn) as connection:
         left = [row[0] for row in connection.execute("SELECT id FROM people ORDER BY id").fetchall()]
     assert left == [1, 3, 6, 8, 9, 10]
@@ -403,7 +413,7 @@ def test_names_mean_what_they_mean_in_the_function(database: Make) -> None:
         ("quoted_path()", "passed"),
         ("single()", "passed"),
         ("two_of_them()", "not_checked"),
-        ("view()", "not_checked"),
+        ("view()", "failed"),
     ]
     assert result.run.status == "incomplete"
 
@@ -443,7 +453,7 @@ def test_hostile_names_pass_through(database: Make) -> None:
         f" ON CONFLICT ({quoted}) WHERE {quoted} = 'x' DO UPDATE SET {quoted} = 'x';"
         f" INSERT INTO {quoted} VALUES (1) ON CONFLICT ({quoted}, deleted_at) WHERE {quoted} <> 'x' DO NOTHING; END$$;"
     )
-    result = audit(dsn, select=["uniqueness"])
+    result = audit(dsn, select=["uniqueness"], ignore=["uniqueness/no-unique-key"])
     assert sorted(finding.check for finding in result.findings) == [
         "uniqueness/on-conflict-without-arbiter",
         "uniqueness/soft-delete-blocks-reuse",

@@ -67,7 +67,7 @@ def complete(
         retired={table.oid: mark for table in open_ if (mark := _retired(table)) is not None},
         states={table.oid: name for table in open_ if (name := _unlisted_state(catalog, table)) is not None},
         reuse_unwanted=_tables_named(catalog, settings.soft_delete.reuse_unwanted, "[soft_delete] reuse_unwanted"),
-        statements=statements,
+        statements=(*catalog.statements, *statements),
     )
     companions = tuple(_configured_companions(catalog, settings))
     self_roots = frozenset(_self_roots(catalog, settings))
@@ -135,7 +135,8 @@ def grace_passed(companion: Companion) -> str | None:
 # --- the configuration ---------------------------------------------------------------------------------------------
 
 
-def _table(catalog: Catalog, schema: str | None, name: str, place: str) -> Table:
+def named_table(catalog: Catalog, schema: str | None, name: str, place: str) -> Table:
+    """The table of this name; names are SQL. Without a schema public's, or the only one. Raises ConfigError, which begins with `place`."""
     wanted = unquoted(name)
     if schema is not None:
         found = [t for t in catalog.tables.values() if (t.schema, t.name) == (unquoted(schema), wanted)]
@@ -159,16 +160,17 @@ def _target(catalog: Catalog, text: str, place: str) -> tuple[Table, tuple[str, 
     parsed = _TARGET.match(text)
     if parsed is None:
         raise ConfigError(f"{place} = {text!r}: expected schema.table(column, ...)")
-    table = _table(catalog, parsed[1], parsed[2], f"{place} = {text!r}")
+    table = named_table(catalog, parsed[1], parsed[2], f"{place} = {text!r}")
     columns = tuple(unquoted(name) for name in re.findall(_NAME, parsed[3]))
     if not columns:
         raise ConfigError(f"{place} = {text!r}: name at least one column")
     for column in columns:
-        _known_column(table, column, f"{place} = {text!r}")
+        known_column(table, column, f"{place} = {text!r}")
     return table, columns
 
 
-def _known_column(table: Table, name: str, place: str) -> Column:
+def known_column(table: Table, name: str, place: str) -> Column:
+    """The column of this name. Raises ConfigError, which begins with `place` and offers the nearest."""
     if name not in table.by_name:
         raise ConfigError(f"{place}: {table.sql} has no column {name}{nearest(name, sorted(table.by_name))}")
     return table.by_name[name]
@@ -233,7 +235,7 @@ def _polymorphic_references(catalog: Catalog, settings: Settings) -> Iterator[Po
         if len(columns) != 1:
             raise ConfigError(f"{place}: with type_column, from names one column")
         column = entry.type_column if entry.type_column in table.by_name else unquoted(entry.type_column.strip())
-        _known_column(table, column, f"{place} type_column")
+        known_column(table, column, f"{place} type_column")
         targets = []
         for value, text in entry.targets.items():
             _, _, parent, keys = _pair(catalog, place, ("from", f"targets.{value}"), (entry.from_, text))
@@ -254,7 +256,7 @@ def _tenants(catalog: Catalog, settings: Settings) -> dict[int, str | None]:
             raise ConfigError(f"[tenant] columns: no table has a column {name}{nearest(name, known)}")
     for text, column in settings.tenant.tables.items():
         (oid,) = _tables_named(catalog, (text,), "[tenant.tables]")
-        found[oid] = _known_column(catalog.tables[oid], column, f"[tenant.tables] {text!r}").name if column else None
+        found[oid] = known_column(catalog.tables[oid], column, f"[tenant.tables] {text!r}").name if column else None
     return found
 
 
@@ -266,7 +268,7 @@ def _configured_companions(catalog: Catalog, settings: Settings) -> Iterator[Com
             parsed = _TABLE.match(of)
             if parsed is None:
                 raise ConfigError(f"{place} of = {of!r}: expected schema.table or schema.table(column, ...)")
-            table = _table(catalog, parsed[1], parsed[2], f"{place} of = {of!r}")
+            table = named_table(catalog, parsed[1], parsed[2], f"{place} of = {of!r}")
             columns = _companions_key(table, *other)
             if len(columns) != len(other[1]):
                 key = f"the primary key of {table.sql} is ({idents(columns)})" if columns else f"{table.sql} has no key"
@@ -276,7 +278,7 @@ def _configured_companions(catalog: Catalog, settings: Settings) -> Iterator[Com
             of = f"{table.sql} ({idents(columns)})"
         table, columns, companion, companion_columns = _pair(catalog, place, ("of", "in"), (of, entry.in_))
         if entry.created_at is not None:
-            _known_column(table, entry.created_at, f"{place} created_at")
+            known_column(table, entry.created_at, f"{place} created_at")
         if entry.grace and not entry.created_at:
             raise ConfigError(f"{place}: grace needs created_at, the column it is counted from")
         yield Companion(
@@ -361,7 +363,7 @@ def _business_keys(catalog: Catalog, settings: Settings) -> Iterator[BusinessKey
         parsed = _TABLE.match(entry.table)
         if parsed is None:
             raise ConfigError(f"{place} table = {entry.table!r}: expected schema.table")
-        table = _table(catalog, parsed[1], parsed[2], f"{place} table = {entry.table!r}")
+        table = named_table(catalog, parsed[1], parsed[2], f"{place} table = {entry.table!r}")
         yield BusinessKey(table, tuple(_key(table, text, place) for text in entry.columns), entry.where)
 
 
@@ -369,7 +371,7 @@ def _key(table: Table, text: str, place: str) -> str:
     """A column as it is written in SQL, or an expression as it stands."""
     if re.fullmatch(_NAME, text.strip()) or text in table.by_name:
         name = text if text in table.by_name else unquoted(text.strip())
-        return ident(_known_column(table, name, place).name)
+        return ident(known_column(table, name, place).name)
     return text
 
 
@@ -390,9 +392,9 @@ def _soft_deletes(catalog: Catalog, settings: Settings) -> tuple[dict[int, SoftD
         parsed = _TABLE.match(text)
         if parsed is None:
             raise ConfigError(f"{place}: expected schema.table")
-        table = _table(catalog, parsed[1], parsed[2], place)
+        table = named_table(catalog, parsed[1], parsed[2], place)
         for column in columns:
-            _known_column(table, column, place)
+            known_column(table, column, place)
         overrides[table.oid] = columns
     found = {}
     for table in catalog.tables.values():
@@ -424,7 +426,7 @@ def _tables_named(catalog: Catalog, texts: Iterable[str], entry: str) -> frozens
         parsed = _TABLE.match(text)
         if parsed is None:
             raise ConfigError(f"{place}: expected schema.table")
-        found.add(_table(catalog, parsed[1], parsed[2], place).oid)
+        found.add(named_table(catalog, parsed[1], parsed[2], place).oid)
     return frozenset(found)
 
 
@@ -545,20 +547,21 @@ _ATTRIBUTES = {
 
 
 def relations(catalog: Catalog, table: Table) -> tuple[tuple[Reference, ForeignKey | None], ...]:
-    """Every relation from `table` to another row: declared, with its foreign key; configured; inferred.
+    """Every relation from `table` to another row, once: declared, with its foreign key; configured; inferred.
 
     Of the inferred ones those that numbers or uuids bear out, once per referenced table: who did something to the row
     (`created_by`) is none of what it links.
     """
     declared = [
         (Reference(table, key.columns, catalog.tables[key.referenced], key.referenced_columns, configured=True), key)
-        for key in table.foreign_keys
+        for key in table.distinct_keys
         if key.referenced in catalog.tables and not key.period
     ]
     known = {end.referenced.oid for end, _ in declared}
+    told = {end.pairs for end, _ in declared}
     found = []
     for reference in catalog.references:
-        if reference.table is not table:
+        if reference.table is not table or (not reference.where and reference.pairs in told):
             continue
         if not reference.configured:
             by = "by" in words(reference.columns[0])[-2:]
@@ -878,6 +881,5 @@ def _upserts(catalog: Catalog) -> Upserts:
     for use in uses(catalog):
         columns = frozenset(columns_of(use.upsert.targets))
         if use.table is not None and columns and columns <= use.table.by_name.keys():
-            place = use.said if use.function is not None else f"{use.said}:{use.upsert.line}"
-            found[use.table.oid].setdefault(columns, place)
+            found[use.table.oid].setdefault(columns, use.cited)
     return found

@@ -54,6 +54,7 @@ class Type:
     element: int = 0  # of an array, or a domain over one: the oid of its elements' type
     demanding: tuple[int, ...] = ()  # the domains of the chain that are NOT NULL, by oid
     collatable: bool = False
+    under: str = ""  # of a domain: the type under it with its length, as format_type writes it
     labels: tuple[str, ...] = ()  # of an enum, in their order
 
 
@@ -247,6 +248,7 @@ class Function:
     body: str
     search_path: str | None = None  # of its own SET clause
     locked: bool = False  # by another session: the body could not be read
+    says_conflict: bool = False  # its text is in another language, and says ON CONFLICT
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +270,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rewrite rule on a table."""
+    """A rewrite rule on a table or a view, but for the one that makes it a view."""
 
     name: str
     table: int
@@ -315,6 +317,7 @@ class Table:
     indexes: tuple[Index, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     rules: tuple[Rule, ...] = ()
+    definition: str | None = None  # the query of a view that an INSERT goes through to the table below it
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
@@ -359,6 +362,15 @@ class Table:
             and (index.nulls_not_distinct or not any(self.by_name[c].may_hold_null for c in index.columns))
         )
 
+    @cached_property
+    def distinct_keys(self) -> tuple[ForeignKey, ...]:
+        """Its foreign keys, but of several that say the same of its rows one: the one vouched for least, or the first by name."""
+        found: dict[object, ForeignKey] = {}
+        for key in sorted(self.foreign_keys, key=lambda key: (key.vouched, key.name)):
+            pairs = frozenset(zip(key.columns, key.referenced_columns, strict=True))
+            found.setdefault((key.referenced, pairs, key.match, key.period), key)
+        return tuple(key for key in self.foreign_keys if key in found.values())
+
     def object(self, kind: str = "table", name: str = "", columns: tuple[str, ...] = ()) -> Object:
         """This table, or a part of it, as the subject of a finding."""
         return Object(kind, self.schema, self.name, name, columns)
@@ -402,6 +414,12 @@ class Reference:
     where: str | None = None
     evidence: str = ""
     weak: bool = False
+
+    @property
+    def pairs(self) -> tuple[object, ...]:
+        """What two declarations of one relation have in common."""
+        columns = zip(self.columns, self.referenced_columns, strict=True)
+        return self.table.oid, self.referenced.oid, frozenset(columns)
 
     @property
     def orphans(self) -> tuple[object, ...]:
@@ -467,11 +485,18 @@ class BusinessKey:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL handed over by the user: one text, and the file and line it starts at."""
+    """SQL handed over by the user: one text, and the file and line it starts at; or one that the server has recorded.
+
+    `problem` says why a file comes without its text. `nested`: a recorded statement ran inside a function; None: that is
+    not recorded.
+    """
 
     source: str
     line: int
     text: str
+    problem: str = ""
+    recorded: bool = False
+    nested: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -480,7 +505,8 @@ class Catalog:
 
     `beyond` are tables of extensions that foreign keys reference: they are read as parents, and not judged themselves.
     `validating` holds the tables on which a VALIDATE CONSTRAINT may be running, with the constraints it names; None when
-    the query's text is hidden from this login.
+    the query's text is hidden from this login. `building` holds the tables on which an index is being built, and the indexes
+    that are being dropped, without a lock that blocks writes.
     `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
@@ -494,6 +520,7 @@ class Catalog:
     extensions: dict[str, str] = field(default_factory=dict)
     shown: dict[str, tuple[int, int]] = field(default_factory=dict)
     validating: dict[int, frozenset[str] | None] = field(default_factory=dict)
+    building: frozenset[int] = frozenset()
     foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
     retired: dict[int, SoftDelete] = field(
@@ -511,11 +538,20 @@ class Catalog:
     companions: tuple[Companion, ...] = ()
     business_keys: tuple[BusinessKey, ...] = ()
     statements: tuple[Statement, ...] = ()
+    unrecorded: str = ""  # why statements that the server has recorded were not read, or not all
 
     @cached_property
     def by_name(self) -> dict[tuple[str, str], Table]:
         """Tables by schema and name."""
         return {(table.schema, table.name): table for table in self.tables.values()}
+
+    @cached_property
+    def namesakes(self) -> dict[str, tuple[Table, ...]]:
+        """Tables by name, whatever their schema."""
+        found: dict[str, list[Table]] = {}
+        for table in self.tables.values():
+            found.setdefault(table.name, []).append(table)
+        return {name: tuple(tables) for name, tables in found.items()}
 
     @cached_property
     def foreign_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
@@ -529,12 +565,27 @@ class Catalog:
         )
 
     @cached_property
+    def distinct_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
+        """The foreign keys whose rows are to be judged: each relation once, however often it is declared."""
+        return tuple(found for found in self.foreign_keys if found[1] in found[0].distinct_keys)
+
+    @cached_property
+    def configured(self) -> frozenset[tuple[object, ...]]:
+        """The relations that the configuration names for all rows of their table, foreign keys or not."""
+        return frozenset(r.pairs for r in self.references if r.configured and not r.where)
+
+    @cached_property
     def referenced_by(self) -> dict[int, tuple[tuple[Table, ForeignKey], ...]]:
         """For each referenced table the foreign keys that point to it."""
         found: dict[int, list[tuple[Table, ForeignKey]]] = {}
         for table, key, parent in self.foreign_keys:
             found.setdefault(parent.oid, []).append((table, key))
         return {oid: tuple(keys) for oid, keys in found.items()}
+
+    @cached_property
+    def enums(self) -> frozenset[tuple[str, str]]:
+        """The enums, by schema and name."""
+        return frozenset((kind.schema, kind.name) for kind in self.types.values() if kind.kind == "e")
 
     def base_tables(self) -> Iterator[Table]:
         """Tables that hold rows, each partition tree by its root only."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from auditor.catalog.model import Catalog, Index, Table
-from auditor.probe import Duplicates, Probe, Relation, Unmatched
+from auditor.probe import Constants, Duplicates, Planned, Probe, Relation, Unmatched
 from auditor.text import ident
 
 TEXTBOOK = "textbook"
@@ -173,6 +173,8 @@ def order(facts: Facts, question: Probe) -> list[Choice]:
         return _unmatched(facts, question)
     if isinstance(question, Duplicates):
         return _duplicates(facts, question)
+    if isinstance(question, Planned | Constants):  # no row is read
+        return [Choice(TEXTBOOK, _BEGIN)]
     read = [facts.size(table) for table in {table.oid: table for table, _ in question.reads()}.values()]
     seconds, pages = (sum(size.scan for size in read), sum(size.pages for size in read))
     return [Choice(TEXTBOOK, seconds + facts.size(question.table).scan, pages + facts.size(question.table).pages)]
@@ -237,6 +239,8 @@ def most_members(facts: Facts) -> int:
 def _duplicates(facts: Facts, question: Duplicates) -> list[Choice]:
     size = facts.size(question.table)
     hashed = size.scan + size.rows * _BUILD * len(question.keys)
+    if question.heap:
+        return [Choice(TEXTBOOK, hashed, size.pages)]
     columns = [key.column for key in question.keys]
     choices = [Choice(ONE_HASH if hashed > _BEGIN else TEXTBOOK, hashed, size.pages)]
     if not question.where and _index_over(question.table, columns):

@@ -34,11 +34,13 @@ _UNLIMITED = 2**31
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table, key, parent in catalog.foreign_keys:
+    declared = set()
+    for table, key, parent in catalog.distinct_keys:
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
+        declared.add(relation.pairs)
         yield judged(catalog, relation, table.object("constraint", key.name, key.columns))
     for reference in catalog.references:
-        if reference.configured:
+        if reference.configured and reference.pairs not in declared:
             yield judged(catalog, reference, reference.table.object("column", columns=reference.columns))
 
 

@@ -29,25 +29,18 @@ depths = (Depth.DATA, Depth.FULL)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    asked_for = {same(reference) for reference in catalog.references if reference.configured and not reference.where}
     declared = set()
-    for table, key, parent in catalog.foreign_keys:
+    for table, key, parent in catalog.distinct_keys:
         subject = table.object("constraint", key.name, key.columns)
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
-        declared.add(same(relation))
-        depth = Depth.FULL if key.vouched and same(relation) not in asked_for else Depth.DATA
+        declared.add(relation.pairs)
+        depth = Depth.FULL if key.vouched and relation.pairs not in catalog.configured else Depth.DATA
         judge = partial(verdict, subject=subject, relation=relation, key=key)
         yield Ask(subject, Unmatched.of_key(table, key, parent), judge, depth=depth)
     for reference in catalog.references:
-        if reference.configured and (reference.where or same(reference) not in declared):
+        if reference.configured and (reference.where or reference.pairs not in declared):
             subject = reference.table.object("column", columns=reference.columns)
             yield Ask(subject, Unmatched.of(reference), partial(verdict, subject=subject, relation=reference, key=None))
-
-
-def same(relation: Reference) -> tuple[object, ...]:
-    """What two declarations of one relation have in common."""
-    pairs = zip(relation.columns, relation.referenced_columns, strict=True)
-    return relation.table.oid, relation.referenced.oid, frozenset(pairs)
 
 
 def verdict(answer: Answer, subject: Object, relation: Reference, key: ForeignKey | None) -> Finding | None:

@@ -38,7 +38,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
         ends = relations(catalog, table)
         for end, key in ends:
             subject = table.object("constraint" if key else "column", key.name if key else "", end.columns)
-            depth = Depth.FULL if key is not None and key.vouched else Depth.DATA
+            depth = Depth.DATA if key is None or not key.vouched or end.pairs in catalog.configured else Depth.FULL
             probe = question(end, key)
             yield Ask(subject, probe, partial(orphans, subject=subject, end=end, key=key), depth=depth)
             for other, other_key in ends:

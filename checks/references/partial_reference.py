@@ -4,8 +4,8 @@ Under MATCH SIMPLE, the default, one NULL among the columns of a foreign key exc
 a parent 7 exists or not, no join finds it, and ON DELETE passes it by. Mostly one value was forgotten, not the reference.
 
 Not flagged: rows whose reference is NULL as a whole; MATCH FULL, which refuses such rows; keys that are NOT ENFORCED; a column
-that says something of its own, because the primary key or a reference to another table has it too (`tenant_id` beside
-`(tenant_id, project_id)`): with the rest NULL such a row points nowhere, as it should.
+that says something of its own, because the primary key or a reference to another table has it too, or because it names the
+tenant (`tenant_id` beside `(tenant_id, project_id)`): with the rest NULL such a row points nowhere, as it should.
 
 Fix: MATCH FULL, or a CHECK that says the same where a column has two meanings, or NOT NULL where each row needs a parent;
 after the rows are decided: no reference at all, or a whole one.
@@ -16,6 +16,7 @@ from dataclasses import replace
 from functools import partial
 
 from auditor import ddl
+from auditor.catalog.discriminators import tenant_columns
 from auditor.catalog.infer import relations
 from auditor.catalog.model import Catalog, ForeignKey, Table
 from auditor.check import Ask, Clean, Depth, Finding, Fix, Object, Result, Severity
@@ -27,13 +28,13 @@ depths = (Depth.DATA,)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table, key, parent in catalog.foreign_keys:
+    for table, key, parent in catalog.distinct_keys:
         if len(key.columns) < 2 or key.period or not key.enforced:
             continue
         subject = table.object("constraint", key.name, key.columns)
         own = meant(catalog, table, key, parent)
         open_ = [name for name in key.columns if table.by_name[name].may_hold_null]
-        if key.match != "s" or not own or not open_ or open_ == list(own[:1]):
+        if key.match != "s" or not own or not open_ or (len(own) == 1 and open_ == list(own)):
             yield Clean(subject)
             continue
         absent = " OR ".join(f"{ident(name)} IS NULL" for name in open_)
@@ -47,6 +48,8 @@ def meant(catalog: Catalog, table: Table, key: ForeignKey, parent: Table) -> tup
     for other, _ in relations(catalog, table):
         if other.referenced is not parent:
             elsewhere.update(other.columns)
+    if tenant := tenant_columns(catalog, table, parent):
+        elsewhere.add(tenant[0])
     return tuple(name for name in key.columns if name not in elsewhere)
 
 

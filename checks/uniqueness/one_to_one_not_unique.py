@@ -96,7 +96,7 @@ def intended(catalog: Catalog, table: Table, columns: tuple[str, ...], parent: T
         fills = trigger.row and "insert" in trigger.events and function is not None and not keeps_history(table)
         if fills and function is not None and table.oid in inserted_by(catalog, function):
             return Intent(f"the trigger {ident(trigger.name)} of {parent.sql} inserts its row")
-    if len(table.foreign_keys) != 1 or parent is table:
+    if len(table.distinct_keys) != 1 or parent is table:
         return None
     noun = [singular(word) for word in words(table.name)]
     above = [singular(word) for word in words(parent.name)]

@@ -9,6 +9,9 @@ INSERT INTO app.tickets VALUES (1, 1, 1), (2, 99, NULL), (3, NULL, 2), (4, NULL,
 CREATE TABLE app.passes (id int PRIMARY KEY, hall int NOT NULL, seat int); -- finds: 1 row of app.passes points to app.seats with a NULL among (hall, seat), and is not checked
 INSERT INTO app.passes VALUES (1, 1, 1), (2, 1, NULL);
 ALTER TABLE app.passes ADD FOREIGN KEY (hall, seat) REFERENCES app.seats NOT VALID;
+-- and the other way round: the first may be NULL, the second not
+CREATE TABLE app.stubs (id int PRIMARY KEY, hall int, seat int NOT NULL, FOREIGN KEY (hall, seat) REFERENCES app.seats); -- finds: 1 row of app.stubs points to app.seats with a NULL among (hall, seat), and is not checked
+INSERT INTO app.stubs VALUES (1, 1, 1), (2, NULL, 1);
 -- the tenant has a meaning of its own: without a project there is no reference, without a tenant there is half of one
 CREATE TABLE app.tenants (id int PRIMARY KEY);
 CREATE TABLE app.projects (tenant_id int REFERENCES app.tenants, id int, PRIMARY KEY (tenant_id, id));
@@ -54,3 +57,10 @@ CREATE TABLE app.variants (id int PRIMARY KEY);
 CREATE TABLE app.offers (tenant int, variant int, PRIMARY KEY (tenant, variant));
 CREATE TABLE app.lines (id int PRIMARY KEY, tenant int REFERENCES app.tenants, variant int REFERENCES app.variants, FOREIGN KEY (tenant, variant) REFERENCES app.offers);
 INSERT INTO app.lines VALUES (1, 1, NULL);
+-- the configuration calls it the tenant
+-- config: [tenant]
+-- config: columns = ["org"]
+CREATE TABLE app.boards (org int, id int, PRIMARY KEY (org, id));
+INSERT INTO app.boards VALUES (1, 1);
+CREATE TABLE app.cards (id int PRIMARY KEY, org int, board int, FOREIGN KEY (org, board) REFERENCES app.boards);
+INSERT INTO app.cards VALUES (1, 1, 1), (2, 1, NULL);

@@ -13,6 +13,12 @@ CREATE TABLE app.sessions (id int PRIMARY KEY, user_id int REFERENCES app.users 
 INSERT INTO app.sessions VALUES (1, 1), (2, 2);
 CREATE TABLE app.orders (id int PRIMARY KEY, user_id int REFERENCES app.users); -- finds: 2 rows of app.orders belong to 1 deleted row of app.users
 INSERT INTO app.orders VALUES (1, 1), (2, 2), (3, 2);
+-- declared twice, and named in the configuration besides: told once
+CREATE TABLE app.visits (id int PRIMARY KEY, user_id int CONSTRAINT a REFERENCES app.users CONSTRAINT b REFERENCES app.users ON DELETE CASCADE); -- finds: 1 row of app.visits belongs to 1 deleted row of app.users
+INSERT INTO app.visits VALUES (1, 1), (2, 2);
+-- config: [[reference]]
+-- config: from = "app.visits(user_id)"
+-- config: to = "app.users(id)"
 -- composite, hostile names, no key, partitioned
 CREATE TABLE app."P""p" ("A a" int, "%s" text, deleted_at date, PRIMARY KEY ("A a", "%s"));
 INSERT INTO app."P""p" VALUES (1, 'x', '2024-01-01'), (2, 'x', NULL);
