@@ -98,6 +98,18 @@ def test_of_links_that_become_equal_one_stays(database: Make) -> None:
     ]  # fmt: skip
 
 
+def test_of_links_only_those_that_the_index_holds_go(database: Make) -> None:
+    dsn = database(
+        PEOPLE,
+        """CREATE TABLE groups (id int PRIMARY KEY); INSERT INTO groups VALUES (1);
+        CREATE TABLE members (id int PRIMARY KEY, person int REFERENCES people, team int REFERENCES groups, active boolean);
+        CREATE UNIQUE INDEX ON members (person, team) WHERE active;
+        INSERT INTO members VALUES (1, 1, 1, true), (2, 2, 1, true), (3, 1, 1, false), (4, 2, 1, false), (5, 1, 1, false)""",
+    )
+    applied(dsn)  # person 1 has three links, and stays
+    assert rows(dsn, "SELECT id, person FROM members ORDER BY 1") == [(1, 1), (3, 1), (4, 1), (5, 1)]
+
+
 def test_links_that_others_reference_are_left_to_a_human(database: Make) -> None:
     dsn = database(
         PEOPLE,

@@ -76,6 +76,8 @@ CREATE TABLE app.rooms (id int PRIMARY KEY, label text UNIQUE, state app.standin
 INSERT INTO app.rooms VALUES (1, 'a', 'open'), (2, 'b', 'soft-deleted'), (3, NULL, 'soft-deleted'), (4, 'c', NULL);
 CREATE TABLE app.shops (id int PRIMARY KEY, "a %s" text NOT NULL UNIQUE, status text); -- finds: 1 deleted row of app.shops holds its "a %s": the same values cannot be inserted again
 INSERT INTO app.shops VALUES (1, 'a', 'open'), (2, 'b', 'deleted'), (3, 'c', NULL);
+CREATE TABLE app.stores (id int PRIMARY KEY, name text NOT NULL UNIQUE, status text CHECK (status <> 'draft')); -- finds: 1 deleted row of app.stores holds its name: the same values cannot be inserted again
+INSERT INTO app.stores VALUES (1, 'a', 'open'), (2, 'b', 'deleted');
 -- revoked, by a flag and a time together
 CREATE TABLE app.grants (id int PRIMARY KEY, name text NOT NULL UNIQUE, is_active boolean NOT NULL, revoked_at timestamptz); -- finds: 2 revoked rows of app.grants hold their name: the same values cannot be inserted again
 INSERT INTO app.grants VALUES (1, 'a', true, NULL), (2, 'b', false, NULL), (3, 'c', true, now());
