@@ -2,19 +2,22 @@
 
 Documentation: INSERT, ON CONFLICT Clause; source: plancat.c, infer_arbiter_indexes. Columns are judged exactly. Expressions
 and predicates are compared as text, which can prove that they are the same, not that they differ: then the answer is
-`unsure`, and the server has to be asked (`auditor.probe.Planned`).
+`unsure`, and the server has to be asked (`auditor.probe.Planned`). It is asked about the target only, never to plan the
+statement itself (EXPLAIN (GENERIC_PLAN) would, from 16 on): that is foreign text, whose functions planning may run, and a
+parameter in its predicate proves nothing to a generic plan, though its value may when the statement is run.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import zip_longest
 
-from auditor.catalog.model import Catalog, Function, Index, IndexKey, Statement, Table
+from auditor.catalog.model import Catalog, Function, Index, IndexKey, Rule, Statement, Table
 from auditor.check import Object
-from auditor.statements import Scanner, Token, Upsert, read, split, written
+from auditor.statements import Reading, Scanner, Token, Upsert, read, split, writes, written
 from auditor.text import ident, literal, qualified
 
 # --- where the upserts are -----------------------------------------------------------------------------------------
@@ -22,30 +25,49 @@ from auditor.text import ident, literal, qualified
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """An upsert where it stands: in a function, or in SQL handed over. `problem` says why its table is not known."""
+    """An upsert where it stands: in a function, in a file or a recorded statement (`statement`), or in a rule (neither).
+
+    `said` is that place for the reader: `app.put()`, `queries.sql`, `the rule r of app.t`. `problem` says why the upsert
+    cannot be judged. `view` is what it names when the INSERT goes through a view to `table`; its columns are then those
+    of `table`. `guessed`: there are several tables of that name, and the search_path is not known.
+    """
 
     upsert: Upsert
     table: Table | None
+    said: str
     function: Function | None = None
     statement: Statement | None = None
     problem: str = ""
+    view: Table | None = None
+    guessed: bool = False
 
     @property
-    def said(self) -> str:
-        """Where it stands, for the reader: `app.put()`, or the file."""
-        if self.function is not None:
-            return f"{qualified(self.function.schema, self.function.name)}()"
-        assert self.statement is not None
-        return self.statement.source.replace("\\", "/").rpartition("/")[2]
+    def recorded(self) -> bool:
+        """Whether the server has recorded it."""
+        return self.statement is not None and self.statement.recorded
+
+    @property
+    def who(self) -> str:
+        """What fails when it fails: `app.put()`, or `an upsert of queries.sql`."""
+        if self.recorded:
+            return f"an upsert that {self.said} has recorded"
+        return self.said if self.function is not None else f"an upsert of {self.said}"
 
     @property
     def place(self) -> str:
-        """The line, for the reader."""
-        return f"line {self.upsert.line}{' of its body' if self.function is not None else ''}"
+        """The line, for the reader; empty where the reader sees no lines."""
+        if self.function is not None:
+            return f"line {self.upsert.line} of its body"
+        return f"line {self.upsert.line}" if self.statement is not None and not self.recorded else ""
+
+    @property
+    def cited(self) -> str:
+        """Where it stands, in a few characters."""
+        return f"{self.said}:{self.upsert.line}" if self.place and self.function is None else self.said
 
     @property
     def subject(self) -> Object:
-        """The function, or the file as a statement; the columns are the targets, or the constraint that is named."""
+        """The function, or where else it stands as a statement; the columns are the targets, or the constraint named."""
         targets = self.upsert.targets or ((self.upsert.constraint,) if self.upsert.constraint is not None else ())
         table = self.table.name if self.table else self.upsert.table
         if self.function is not None:
@@ -64,6 +86,16 @@ class Use:
         where = f" WHERE {self.upsert.predicate}" if self.upsert.predicate else ""
         return f"ON CONFLICT ({', '.join(self.upsert.targets)}){where}"
 
+    @property
+    def parameters(self) -> bool:
+        """Whether the clause speaks of values that its text does not hold."""
+        return any(token.kind == "parameter" for token in Scanner(self.clause).tokens)
+
+    def refused(self, why: str) -> Use:
+        """The same, not to be judged."""
+        place = f" in {self.place}" if self.place else ""
+        return replace(self, problem=f"ON CONFLICT{place}: {why}")
+
 
 def columns_of(texts: Iterable[str]) -> tuple[str, ...]:
     """Each text that is one identifier, perhaps in parentheses, as the name it means; each other text as it is."""
@@ -76,42 +108,136 @@ def columns_of(texts: Iterable[str]) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def uses(catalog: Catalog) -> tuple[Use, ...]:
-    """Every upsert of the functions and of the SQL handed over, with the table it means."""
+    """Every upsert of functions, rules, the SQL handed over, and what the server has recorded, with the table it means.
+
+    A recorded one that also stands elsewhere is left out, unless it is a client's and stands in a function.
+    """
     found: list[Use] = []
-    for function in catalog.functions.values():
-        if "conflict" in function.body.lower():
-            reading = read(function.body)
-            if reading.unclosed is not None:
-                broken = f"a quote or comment of line {reading.unclosed} is never closed"
-                found.append(Use(Upsert(None, "", obscure=broken), None, function, problem=broken))
-            for upsert in reading.upserts:
-                if upsert.table in reading.temporary and upsert.schema in (None, "pg_temp"):
-                    continue
-                found.append(_placed(catalog, upsert, function=function))
-    for statement in catalog.statements:
-        reading = read(statement.text, line=statement.line, script=True)
-        if reading.unclosed is not None and "conflict" in statement.text.lower():
-            broken = f"a quote or comment of line {reading.unclosed} is never closed: what follows it was not read"
-            found.append(Use(Upsert(None, "", obscure=broken), None, statement=statement, problem=broken))
+    for origin, reading in _readings(catalog):
+        if origin.problem:
+            found.append(origin)
+        if reading.unclosed is not None:
+            found.append(
+                replace(origin, problem=f"a quote or comment of line {reading.unclosed} is never closed{_REST}")
+            )
         for upsert in reading.upserts:
             if upsert.table not in reading.temporary or upsert.schema not in (None, "pg_temp"):
-                found.append(_placed(catalog, upsert, statement=statement))
-    return tuple(found)
+                found.append(_placed(catalog, replace(origin, upsert=upsert)))
+    inside = {_shape(use) for use in found if use.function is not None}
+    written_down = {_shape(use) for use in found if use.function is None and not use.recorded}
+    return tuple(
+        use
+        for use in found
+        if use.statement is None
+        or not use.recorded
+        or not (
+            _gone(catalog, use)
+            or _shape(use) in written_down
+            or (use.statement.nested is not False and _shape(use) in inside)
+        )
+    )
 
 
-def _placed(
-    catalog: Catalog, upsert: Upsert, function: Function | None = None, statement: Statement | None = None
-) -> Use:
-    use = Use(upsert, None, function, statement)
+_REST = ": what follows it was not read"
+_NOWHERE = Upsert(None, "")
+
+
+def _readings(catalog: Catalog) -> Iterator[tuple[Use, Reading]]:
+    """Every text that may hold upserts, read, with the place that its upserts are of."""
+    for function in catalog.functions.values():
+        origin = Use(_NOWHERE, None, f"{qualified(function.schema, function.name)}()", function)
+        if function.says_conflict:
+            yield (
+                replace(origin, problem=f"its text says ON CONFLICT, and its language is {function.language}"),
+                Reading(),
+            )
+        elif "conflict" in function.body.lower():
+            yield origin, read(function.body)
+    for table in catalog.tables.values():
+        for rule in table.rules:
+            if "conflict" in rule.definition.lower():
+                yield Use(_NOWHERE, None, f"the rule {ident(rule.name)} of {table.sql}"), read(rule.definition)
+    for statement in catalog.statements:
+        name = statement.source.replace("\\", "/").rpartition("/")[2]
+        origin = Use(_NOWHERE, None, name, statement=statement, problem=statement.problem)
+        says = re.search("conflict|duplicate", statement.text, re.IGNORECASE)
+        if statement.problem or (says and (writes(statement.text) or not statement.recorded)):
+            yield origin, read(statement.text, line=statement.line, script=True)
+
+
+def _shape(use: Use) -> tuple[object, ...]:
+    """What is the same of two upserts that differ in their constants only."""
+    constants = ("string", "number", "parameter")
+    clause = tuple("?" if t.kind in constants else t.value for t in Scanner(use.clause).tokens)
+    return use.table, use.upsert.schema or use.upsert.table, clause, use.upsert.action
+
+
+def _gone(catalog: Catalog, use: Use) -> bool:
+    """Whether there is no table of the name that a recorded statement inserts into: it was temporary, or dropped."""
+    return use.table is None and not use.upsert.obscure and use.upsert.table not in catalog.namesakes
+
+
+def _placed(catalog: Catalog, use: Use) -> Use:
+    upsert = use.upsert
     if upsert.obscure:
-        return replace(use, problem=f"ON CONFLICT in {use.place}: {upsert.obscure}")
-    table = find_table(catalog, upsert.schema, upsert.table, function)
+        return use.refused(upsert.obscure)
+    table = find_table(catalog, upsert.schema, upsert.table, use.function)
     if table is None:
         name = qualified(upsert.schema, upsert.table) if upsert.schema else ident(upsert.table)
-        return replace(use, problem=f"ON CONFLICT in {use.place}: there is no table {name}, or more than one")
-    if not table.holds_rows:
-        return replace(use, problem=f"ON CONFLICT in {use.place}: {table.sql} is a view or a foreign table")
-    return replace(use, table=table)
+        return use.refused(f"there is no table {name}, or more than one")
+    path_known = use.function is not None and use.function.search_path is not None
+    guessed = upsert.schema is None and not path_known and len(catalog.namesakes[upsert.table]) > 1
+    view = table
+    while table.kind == "v" and upsert.constraint is None and not _stands_in(table):
+        beneath = _beneath(catalog, table, upsert)
+        if beneath is None:
+            return use.refused(f"what it means in the view {view.sql} cannot be told")
+        table, upsert = beneath
+    if table.kind == "m":
+        return use.refused(f"{table.sql} is a materialized view")
+    return replace(use, upsert=upsert, table=table, view=None if view is table else view, guessed=guessed)
+
+
+def _stands_in(view: Table) -> bool:
+    """Whether an INSERT into the view is not passed on to the table below it."""
+    return any(t.timing == "instead" and "insert" in t.events for t in view.triggers) or any(
+        rule.event == "insert" for rule in view.rules
+    )
+
+
+def _beneath(catalog: Catalog, view: Table, upsert: Upsert) -> tuple[Table, Upsert] | None:
+    """The table or view that an INSERT into this view goes to, and the upsert in its columns; None where it is not plain.
+
+    Documentation: CREATE VIEW, Updatable Views: one table in FROM, and each column one of its columns or an expression.
+    """
+    selected, *rest = split(Scanner(view.definition or "").tokens[1:], lambda token: token.says("from"))
+    columns: dict[str, str] = {}
+    for item in split(selected, lambda token: token.marks(",")):
+        source = item[:-2] if len(item) > 2 and item[-2].says("as") else item
+        if source and all(token.names or token.marks(".") for token in source):
+            columns[item[-1].value] = source[-1].value
+    schema, name = ([token.value for token in rest[0] if token.names] if rest else [])[:2] or ("", "")
+    table = catalog.by_name.get((schema, name))
+    if table is None:
+        return None
+
+    def translated(text: str) -> str:
+        parts = []
+        found = Scanner(text).tokens
+        for before, token, after in zip([None, *found], found, [*found[1:], None], strict=False):
+            apart = (before is not None and before.marks(".", "::")) or (after is not None and after.marks(".", "("))
+            named = token.names and not apart and token.value in view.by_name.keys() | table.by_name.keys()
+            if named and token.value not in columns:
+                raise LookupError(token.value)
+            parts.append(replace(token, kind="name", value=columns[token.value]) if named else token)
+        return written(parts)
+
+    try:
+        targets = tuple(map(translated, upsert.targets))
+        predicate = translated(upsert.predicate) if upsert.predicate else None
+    except LookupError:
+        return None
+    return table, replace(upsert, schema=schema, table=name, targets=targets, predicate=predicate)
 
 
 def find_table(catalog: Catalog, schema: str | None, name: str, function: Function | None) -> Table | None:
@@ -122,16 +248,17 @@ def find_table(catalog: Catalog, schema: str | None, name: str, function: Functi
     if schema is not None:
         return catalog.by_name.get((schema, name))
     if function is not None and function.search_path is not None:
-        named = (catalog.by_name.get((s, name)) for s in _schemas(function.search_path, catalog.server.user))
+        named = (catalog.by_name.get((s, name)) for s in schemas(function.search_path, catalog.server.user))
         return next((table for table in named if table is not None), None)
     for near in (function.schema if function is not None else "public", "public"):
         if (near, name) in catalog.by_name:
             return catalog.by_name[near, name]
-    same = [table for table in catalog.tables.values() if table.name == name]
+    same = catalog.namesakes.get(name, ())
     return same[0] if len(same) == 1 else None
 
 
-def _schemas(search_path: str, user: str) -> Iterator[str]:
+def schemas(search_path: str, user: str) -> Iterator[str]:
+    """The schemas that a search_path names, in order."""
     for token in Scanner(search_path).tokens:
         if token.names or token.kind == "string":
             yield user if token.value == "$user" else token.value
@@ -166,7 +293,28 @@ class Arbiter:
 
 
 def infer(table: Table, upsert: Upsert) -> Arbiter:
-    """What PostgreSQL says to this upsert into `table`."""
+    """What PostgreSQL says to this upsert into `table`: the parser first, then the rewriter, then the planner."""
+    arbiter = _inferred(table, upsert)
+    if arbiter.sqlstate in ("42601", "42704"):
+        return arbiter
+    # The rewriter does not ask whether a rule for UPDATE is enabled, and asks nothing of those of a view (rewriteHandler.c).
+    inserting = [rule for rule in table.rules if rule.event == "insert" and rule.enabled in "OA"]
+    hindering = [rule for rule in inserting if not _does_nothing(rule)]
+    hindering += [rule for rule in table.rules if rule.event == "update" and table.kind != "v"]
+    if hindering:
+        why = f"{table.sql} has the rule {ident(hindering[0].name)} for {hindering[0].event.upper()}"
+        return Arbiter(sqlstate="0A000", why=f"{why}, beside which ON CONFLICT is not supported")
+    unconditional = any(rule.instead and " WHERE " not in rule.definition for rule in inserting)
+    return Arbiter() if unconditional else arbiter
+
+
+def _does_nothing(rule: Rule) -> bool:
+    tokens = list(_outside(Scanner(rule.definition).tokens))
+    do = next((number for number, token in enumerate(tokens) if token.says("do")), len(tokens))
+    return any(token.says("nothing") for token in tokens[do + 1 : do + 2 + rule.instead])
+
+
+def _inferred(table: Table, upsert: Upsert) -> Arbiter:
     if upsert.constraint is not None:
         return _named(table, upsert.constraint, upsert.action)
     if not upsert.targets:
@@ -192,7 +340,7 @@ def infer(table: Table, upsert: Upsert) -> Arbiter:
         return _deferrable(late) if late else Arbiter(tuple(serving))
     if unsure:
         return Arbiter(unsure=True, why="whether an expression or predicate fits, only the server can tell")
-    return Arbiter(sqlstate="42P10", why=_why_not(table, targets), missing=True)
+    return Arbiter(sqlstate="42P10", why=_why_not(table, targets), missing=table.holds_rows)
 
 
 def serving(table: Table, keys: Iterable[str], predicate: str | None) -> Arbiter:
@@ -227,6 +375,8 @@ def _index(table: Table, name: str) -> Index | None:
 
 def _why_not(table: Table, targets: Sequence[_Target]) -> str:
     """The nearest index that does not serve, and what is the matter with it."""
+    if not table.holds_rows:
+        return f"{'a view' if table.kind == 'v' else 'a foreign table'} has no unique index"
     columns = {target.column for target in targets}
     for index in table.indexes:
         same = {key.column for key in index.keys} == columns and None not in columns
@@ -428,7 +578,7 @@ _HARMLESS = frozenset(
         *("abs", "and", "any", "array", "btrim", "cast", "char", "character", "coalesce", "concat", "date"),
         *("date_trunc", "decimal", "extract", "greatest", "in", "is", "least", "left", "length", "like", "lower"),
         *("ltrim", "md5", "not", "nullif", "numeric", "or", "replace", "right", "rtrim", "some", "substr"),
-        *("substring", "timestamp", "timestamptz", "timezone", "trim", "upper", "varchar"),
+        *("substring", "timestamp", "timestamptz", "timezone", "trim", "upper", "varchar", "varying"),
     )
 )
 
@@ -440,13 +590,23 @@ def plannable(table: Table, texts: Iterable[str | None]) -> bool:
     indexes.
     """
     own = {name for text in _own(table) for name in _qualified_names(Scanner(text).tokens)}
-    return all(set(_qualified_names(Scanner(text).tokens)) <= own for text in texts if text)
+    return all(
+        named in own
+        or named[0] == "pg_catalog"
+        or (named[0] == table.name and named[1] in table.by_name and not called)
+        for text in texts
+        if text
+        for named, called in _qualified(Scanner(text).tokens)
+    )
 
 
-def countable(texts: Iterable[str | None]) -> bool:
-    """Whether these expressions may be run over a table's rows: they only compute and compare."""
+def countable(texts: Iterable[str | None], catalog: Catalog | None = None) -> bool:
+    """Whether these expressions may be run over a table's rows: they only compute and compare.
+
+    With the catalog, constants of its enums are known to be harmless too.
+    """
     for text in texts:
-        tokens = Scanner(text or "").tokens
+        tokens = _without_enums(Scanner(text or "").tokens, catalog)
         for token, following in zip_longest(tokens, tokens[1:]):
             called = following is not None and following.marks("(")
             if token.marks(".") or token.says("select", "operator") or token.kind in ("parameter", "other"):
@@ -456,6 +616,69 @@ def countable(texts: Iterable[str | None]) -> bool:
     return True
 
 
+def builtin(texts: Iterable[str]) -> bool:
+    """Whether these expressions, as the server deparsed them with an empty search_path, name nothing outside pg_catalog.
+
+    Planning them runs immutable functions of pg_catalog only, which compute.
+    """
+    return all(map(_builtin, texts))
+
+
+@lru_cache(maxsize=4096)
+def _builtin(text: str) -> bool:
+    strange = ("parameter", "other")
+    tokens = Scanner(text).tokens
+    return not any(t.marks(".") or t.says("select", "operator") or t.kind in strange for t in tokens)
+
+
+# Of these, functions that a schema before pg_catalog in the search_path may have one of; the others are part of the grammar.
+_FUNCTIONS = frozenset(
+    [
+        "abs",
+        "btrim",
+        "concat",
+        "date",
+        "date_trunc",
+        "left",
+        "length",
+        "lower",
+        "ltrim",
+        "md5",
+        "replace",
+        "right",
+        "rtrim",
+        "substr",
+        "timezone",
+        "upper",
+    ]
+)
+
+
+def grounded(text: str) -> str:
+    """Deparsed text with pg_catalog before its functions that are called by name alone: it means the same under any search_path."""
+    tokens = Scanner(text).tokens
+    for before, token, following in reversed(list(zip([None, *tokens], tokens, tokens[1:], strict=False))):
+        called = token.kind == "word" and token.value in _FUNCTIONS and following.marks("(")
+        if called and not (before is not None and before.marks(".")):
+            text = f"{text[: token.start]}pg_catalog.{text[token.start :]}"
+    return text
+
+
+def _without_enums(tokens: list[Token], catalog: Catalog | None) -> list[Token]:
+    """Without the casts `::schema.type` of the deparser to enums: reading a label runs nobody's code."""
+    kept: list[Token] = []
+    number = 0
+    while number < len(tokens):
+        cast = tokens[number : number + 4]
+        named = len(cast) == 4 and cast[0].marks("::") and cast[2].marks(".")
+        if catalog is not None and named and (cast[1].value, cast[3].value) in catalog.enums:
+            number += 4
+        else:
+            kept.append(tokens[number])
+            number += 1
+    return kept
+
+
 def _own(table: Table) -> Iterator[str]:
     for index in table.indexes:
         yield from (key.expression for key in index.keys if key.column is None)
@@ -463,11 +686,15 @@ def _own(table: Table) -> Iterator[str]:
             yield index.predicate
 
 
+def _qualified(tokens: Sequence[Token]) -> Iterator[tuple[tuple[str, str], bool]]:
+    """Each name with a schema or a table before it, and whether it is called."""
+    for first, dot, last, after in zip_longest(tokens, tokens[1:], tokens[2:], tokens[3:]):
+        if last is not None and first.names and dot.marks("."):
+            yield (first.value, last.value), after is not None and after.marks("(")
+
+
 def _qualified_names(tokens: Sequence[Token]) -> Iterator[tuple[str, str]]:
-    for number in range(len(tokens) - 2):
-        first, dot, last = tokens[number : number + 3]
-        if first.names and dot.marks("."):
-            yield first.value, last.value
+    return (named for named, _ in _qualified(tokens))
 
 
 def spelled(table: Table, text: str) -> str:

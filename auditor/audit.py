@@ -21,6 +21,7 @@ from auditor import __version__
 from auditor.catalog.model import Catalog, Server, Statement, Table
 from auditor.catalog.read import read_catalog, read_locked
 from auditor.check import Ask, Depth, Finding, NotChecked, Object, Severity
+from auditor.check import Past as Past
 from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
@@ -110,8 +111,21 @@ class Coverage:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """What an earlier audit counted."""
+
+    at: str
+    error: int
+    warning: int
+    info: int
+    not_checked: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
-    """A finished audit. `notes` are sentences about the run itself that the reader should know."""
+    """A finished audit. `notes` are sentences about the run itself that the reader should know, `past` earlier audits that
+    asked for the same, the oldest first."""
 
     tool: Tool
     run: Run
@@ -120,6 +134,7 @@ class Audit:
     findings: tuple[Finding, ...]
     coverage: tuple[Coverage, ...]
     notes: tuple[str, ...] = ()
+    past: tuple[Point, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -210,8 +225,11 @@ class Auditor:
         rows = self._execute(made, catalog)
         self._static(made)
         findings, notes = self._judged(_ranked(_once(self._findings, checks)))
-        notes += _notes(catalog, made, self._ways)
+        notes += self._said(catalog, made)
         return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
+
+    def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
+        return _notes(catalog, made, self._ways)
 
     def plan(self) -> Plan:
         """Connects, reads the catalog, and says what would be asked; no row of a table is read. Raises AuditorError."""
@@ -487,6 +505,17 @@ def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table
             # A lock, a missing privilege, a conflict: the question itself will meet it again, and be listed.
 
 
+def dangers(catalog: Catalog) -> list[str]:
+    """What is to be said of a login under which other people's code must not run."""
+    if not catalog.server.dangerous:
+        return []
+    return [
+        f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: tables whose planning would run"
+        " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
+        " name owners with --trust-owner"
+    ]
+
+
 def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
     notes = []
     if ways:
@@ -510,12 +539,7 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
             f"this login is shown only {', '.join(hidden)} by information_schema;"
             " the audit judges by pg_constraint, which hides nothing"
         )
-    if catalog.server.dangerous:
-        notes.append(
-            f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: tables whose planning would run"
-            " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
-            " name owners with --trust-owner"
-        )
+    notes += dangers(catalog)
     tables = list(catalog.base_tables())
     unread = [t for t in tables if not t.schema_usable or not (t.readable or any(c.readable for c in t.columns))]
     if unread:
@@ -523,6 +547,8 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
             f"this login may read no row of {len(unread):,} of {plural(len(tables), 'table')}: only their catalog was"
             " judged, and what needs their rows is listed as not checked"
         )
+    if catalog.unrecorded:
+        notes.append(catalog.unrecorded)
     if not tables:
         notes.append("the database has no tables: nothing was audited")
     return tuple(notes)

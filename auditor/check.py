@@ -47,7 +47,7 @@ class Depth(StrEnum):
 class Object:
     """What a finding is about, by name: never by oid, so that it means the same in staging and in production."""
 
-    kind: str  # constraint, table, column, index, trigger, sequence, function, statement
+    kind: str  # constraint, table, column, index, trigger, sequence, function, statement, collation, database, collation, database
     schema: str
     table: str = ""
     name: str = ""
@@ -91,6 +91,15 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """What earlier audits said of a finding: when it was first seen (ISO 8601), how many rows it counted then, and last time."""
+
+    first_seen: str
+    first: int | None
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One defect. A check fills in what it knows; the engine adds check, fingerprint, evidence and status.
 
@@ -110,6 +119,7 @@ class Finding:
     check: str = ""
     fingerprint: str = ""
     status: str = "new"  # new, known, suppressed
+    past: Past | None = None
 
     def but(self, **changes: Any) -> Finding:
         """A copy with some fields changed."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from auditor.audit import Audit
     from auditor.config import Settings
     from auditor.connection import Target
+    from auditor.history import History
 
 
 class _InterruptedError(AuditorError):
@@ -143,12 +144,35 @@ TimeBudget = Annotated[
         help="Longest time the audit may take; what is not asked by then is not checked.  [default: none]",
     ),
 ]
+HistoryPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--history",
+        metavar="FILE|URL",
+        help="Keep the audit there and tell what has changed since the last one: a file (SQLite), or postgresql://..."
+        "  [default: none]",
+    ),
+]
 SampleValues = Annotated[
     str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
 ]
 SqlFiles = Annotated[
     list[Path] | None,
-    typer.Option("--sql", metavar="FILE", help="SQL of the application whose ON CONFLICT is judged.  [default: none]"),
+    typer.Option(
+        "--sql",
+        metavar="FILE",
+        help="SQL of the application whose ON CONFLICT is judged; of a directory, its *.sql.  [default: none]",
+    ),
+]
+Formats = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f",
+        "--format",
+        metavar="FORMAT[:FILE]",
+        help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
+        "  [default: terminal]",
+    ),
 ]
 TrustOwner = Annotated[
     list[str] | None,
@@ -171,6 +195,16 @@ def _settings(config: Path | None, **given: Any) -> Settings:
         config,
         {name: value for name, value in given.items() if value is not None and value is not False and value != []},
     )
+
+
+def _history(settings: Settings, place: str | None) -> History | None:
+    """Where audits are kept, opened before any work is done; None where nobody asked for it."""
+    url = place or settings.history.url
+    if not url:
+        return None
+    from auditor.history import History
+
+    return History(url)
 
 
 def _split(words: list[str] | None) -> list[str]:
@@ -243,6 +277,11 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
     return show
 
 
+def _known_color(choice: str) -> None:
+    if choice not in ("auto", "always", "never"):
+        raise UsageError(f"--color {choice}: expected auto, always or never")
+
+
 def _color(choice: str, path: Path | None) -> bool:
     if path is not None or choice == "never":
         return False
@@ -273,16 +312,7 @@ def audit(
     exclude_schema: NotSchemas = None,
     table: Tables = None,
     exclude_table: NotTables = None,
-    format: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-f",
-            "--format",
-            metavar="FORMAT[:FILE]",
-            help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
-            "  [default: terminal]",
-        ),
-    ] = None,
+    format: Formats = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
@@ -292,6 +322,7 @@ def audit(
     baseline: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A JSON report whose findings are known.  [default: none]")
     ] = None,
+    history: HistoryPlace = None,
     config: Config = None,
     pace: Pace = None,
     jobs: Jobs = None,
@@ -316,8 +347,7 @@ def audit(
     """
     from auditor.audit import Auditor
 
-    if color not in ("auto", "always", "never"):
-        raise UsageError(f"--color {color}: expected auto, always or never")
+    _known_color(color)
     settings = _settings(
         config,
         depth=depth,
@@ -338,12 +368,15 @@ def audit(
         allow_incomplete=allow_incomplete,
     )
     outputs = _outputs(format)
+    past = _history(settings, history)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
-    result = auditor.run()
+    result = auditor.run() if past is None else past.told(auditor.run())
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
     _write(result, outputs, color, quiet=quiet, verbose=verbose)
+    if past is not None:
+        past.record(result)
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
 
 
@@ -429,6 +462,25 @@ def plan(
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     made = Auditor(settings, target, _statements(sql)).plan()
     print(render(made, min(shutil.get_terminal_size().columns, 80)), end="")
+
+
+@app.command()
+def history(
+    place: Annotated[
+        str, typer.Argument(metavar="FILE|URL", help="Where audits are kept.  [default: that of auditor.toml]")
+    ] = "",
+    last: Annotated[int, typer.Option(min=1, max=1000, help="How many runs of each database.")] = 10,
+    config: Config = None,
+) -> None:
+    """Past audits, as `audit --history` kept them: counts over time, and of each finding how many rows it counted."""
+    import shutil
+
+    from auditor.report.past import render
+
+    kept = _history(_settings(config), place)
+    if kept is None:
+        raise UsageError("no history is given: auditor history FILE, or [history] url in auditor.toml")
+    print(render(kept.trends(last), min(shutil.get_terminal_size().columns, 100)), end="")
 
 
 @app.command()
@@ -571,6 +623,51 @@ def init(
 
 
 @app.command()
+def whatif(
+    statement: Annotated[
+        str, typer.Argument(help="CREATE UNIQUE INDEX, or ALTER TABLE with one constraint; - reads standard input.")
+    ],
+    dsn: Dsn = "",
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    format: Formats = None,
+    config: Config = None,
+    pace: Pace = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    samples: SampleValues = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
+) -> None:
+    """Whether a unique index or a constraint would hold today, and which rows stand in the way. It is not created.
+
+    Exit codes: 0 it holds; 1 it would fail; 2 not one supported statement; 3 could not connect; 4 could not be read.
+    """
+    from auditor.definition import parse
+    from auditor.whatif import Trial
+
+    _known_color(color)
+    definition = parse(sys.stdin.read() if statement == "-" else statement)
+    settings = _settings(
+        config,
+        pace=pace,
+        statement_timeout=statement_timeout,
+        lock_timeout=lock_timeout,
+        samples=samples,
+        trust_owner=trust_owner,
+    )
+    outputs = _outputs(format)
+    target = _target(settings, dsn, host, port, username, dbname, allow_role)
+    result = Trial(settings, target, report=_progress(quiet), definition=definition).run()
+    _write(result, outputs, color, quiet=quiet, verbose=True)
+    raise typer.Exit(result.exit_code("error", allow_incomplete=False))
+
+
+@app.command()
 def diff(
     before: Annotated[str, typer.Argument(metavar="A", help="A JSON report, or a DSN to audit now.")],
     after: Annotated[str, typer.Argument(metavar="B", help="A JSON report, or a DSN to audit now.")],
@@ -591,6 +688,59 @@ def diff(
     result = compare(taken(before), taken(after))
     print(result.text, end="")
     raise typer.Exit(1 if result.worse else 0)
+
+
+@app.command()
+def explain_delete(
+    table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as psql takes it: name, or schema.name.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[KEY]...", help="Values of its primary key, or COLUMN=VALUE.  [default: any row, none is read]"
+        ),
+    ] = None,
+    host: Host = None,
+    port: Port = None,
+    username: User = None,
+    dbname: Name = None,
+    format: Annotated[str, typer.Option("-f", "--format", help="terminal or json.")] = "terminal",
+    config: Config = None,
+    pace: Pace = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+) -> None:
+    """What deleting a row would delete, change and be refused by. Nothing is deleted: the rows are read in one snapshot.
+
+    Exit codes: 0 it can be deleted; 1 it would be refused; 2 usage, no such table or row; 3 could not connect;
+    4 it cannot be told.
+    """
+    import shutil
+
+    from auditor.audit import open_catalog
+    from auditor.catalog.infer import complete
+    from auditor.config import Settings
+    from auditor.connection import Session
+    from auditor.deletion import condition, explain, find
+    from auditor.output import write
+    from auditor.report import deletion as page
+
+    if format not in ("terminal", "json"):
+        raise UsageError(f"-f {format}: expected terminal or json")
+    settings = _settings(
+        config, pace=pace, statement_timeout=statement_timeout, lock_timeout=lock_timeout, trust_owner=trust_owner
+    )
+    with Session(_target(settings, "", host, port, username, dbname, allow_role)) as session:
+        catalog = complete(open_catalog(session, statistics=False), Settings(audit=settings.audit), suspect=False)
+        found = find(session, catalog, table)
+        where, said = condition(catalog, found, key) if key else ("", "")
+        made = explain(session, catalog, found, where, said)
+    if format == "json":
+        write(page.to_json(made, catalog), None)
+    else:
+        write(page.render(made, catalog, min(shutil.get_terminal_size().columns, 80)), None)
+    raise typer.Exit(made.exit_code)
 
 
 @app.command()

@@ -78,6 +78,12 @@ class Audit(_Part):
         return self.jobs or (1 if self.pace == "gentle" else 2)
 
 
+class HistoryPlace(_Part):
+    """`[history]`: where audits are kept, to be compared with: a file (SQLite), or postgresql://...; empty: nowhere."""
+
+    url: str = ""
+
+
 class SoftDeletes(_Part):
     """`[soft_delete]`: which columns mark a deleted row, and how; `tables` overrides it per table, `{}` for none."""
 
@@ -159,6 +165,7 @@ class Settings(_Part):
 
     database: Database = Database()
     audit: Audit = Audit()
+    history: HistoryPlace = HistoryPlace()
     soft_delete: SoftDeletes = SoftDeletes()
     tenant: Tenants = Tenants()
     reference: tuple[Reference, ...] = ()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from unicodedata import category
 
-from auditor.catalog.model import ForeignKey, Index, Table
-from auditor.text import cut, ident, idents, one_line, qualified
+from auditor.catalog.model import ForeignKey, Table
+from auditor.text import cut, ident, idents, literal, one_line, qualified
 
 ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 
@@ -19,6 +20,20 @@ LOCK_VALIDATE = "SHARE UPDATE EXCLUSIVE while the rows are read: reads and write
 LOCK_ALTER = "ACCESS EXCLUSIVE on the table, for a moment"
 LOCK_ROWS = "row locks on the changed rows"
 LOCK_CONCURRENTLY = "SHARE UPDATE EXCLUSIVE while it is built: reads and writes go on; it cannot run in a transaction"
+LOCK_DROP_INDEX = "DROP INDEX CONCURRENTLY: waits for running transactions, blocks nobody"
+LOCK_SEQUENCE = "SHARE ROW EXCLUSIVE on the sequence, for a moment: nextval waits"
+LOCK_SETVAL = "ROW EXCLUSIVE on the sequence, for a moment: nextval does not wait for it"
+LOCK_REWRITE = "ACCESS EXCLUSIVE on the table while it and its indexes are written anew: nobody else reads or writes it"
+
+
+def regclass(schema: str, name: str) -> str:
+    """A relation as the literal that functions of the server take for its oid: its input knows no `U&"..."`."""
+    if not ident(schema).startswith("U&") and not ident(name).startswith("U&"):
+        return literal(qualified(schema, name)).strip()
+    plain = ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
+    doubled = plain.replace("\\", "\\\\").replace("'", "''")
+    shown = (c if c.isprintable() or category(c) == "Cs" else f"\\U{ord(c):08X}" for c in doubled)
+    return f"E'{''.join(shown)}'"
 
 
 def fill_in(what: str) -> str:
@@ -65,10 +80,10 @@ def restore_rows(table: Table, copy: str) -> str:
 
 def restore_values(table: Table, columns: Iterable[str], copy: str) -> str:
     """UPDATE that takes columns back from the rows that `keep_rows` kept; the table needs a row key."""
-    kept = qualified(table.schema, copy)
-    values = ", ".join(f"{ident(name)} = kept.{ident(name)}" for name in columns)
-    same = " AND ".join(f"kept.{ident(name)} = {ident(table.name)}.{ident(name)}" for name in table.row_key)
-    return f"UPDATE {target(table)} SET {values} FROM {kept} AS kept WHERE {same};"
+    kept = "kept" if table.name != "kept" else "held"
+    values = ", ".join(f"{ident(name)} = {kept}.{ident(name)}" for name in columns)
+    same = " AND ".join(f"{kept}.{ident(name)} = {ident(table.name)}.{ident(name)}" for name in table.row_key)
+    return f"UPDATE {target(table)} SET {values} FROM {qualified(table.schema, copy)} AS {kept} WHERE {same};"
 
 
 def drop_constraint(table: Table, name: str) -> str:
@@ -177,11 +192,6 @@ def drop_index(table: Table, name: str) -> str:
     """DROP INDEX, concurrently where that is possible."""
     concurrently = "" if table.kind == "p" else "CONCURRENTLY "
     return f"DROP INDEX {concurrently}{qualified(table.schema, name)};"
-
-
-def key_texts(index: Index) -> tuple[str, ...]:
-    """The keys of an index as SQL, expressions in parentheses."""
-    return tuple(ident(k.column) if k.column is not None else f"({k.expression})" for k in index.keys)
 
 
 def short(*parts: str) -> str:

@@ -21,7 +21,7 @@ from auditor.text import listed, one_line, plural
 
 WIDTH = 80
 # Options that decide what is looked for; the others (jobs, timeouts, samples) only decide how.
-_ASKING = ("select", "ignore", "schemas", "exclude_schemas", "tables", "exclude_tables", "sql")
+ASKING = ("select", "ignore", "schemas", "exclude_schemas", "tables", "exclude_tables", "sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +218,7 @@ def _notes(before: Audit, after: Audit) -> Iterable[str]:
         yield f"depth {before.run.depth} is compared with depth {after.run.depth}"
     if Depth.CATALOG in (before.run.depth, after.run.depth) and before.run.depth != after.run.depth:
         yield "rows are counted on one side only: nothing can be called worse or better by its count"
-    differing = [key for key in _ASKING if before.run.options.get(key, []) != after.run.options.get(key, [])]
+    differing = [key for key in ASKING if before.run.options.get(key, []) != after.run.options.get(key, [])]
     if differing:
         yield f"the audits were asked different questions: {listed(differing)} {'differs' if len(differing) == 1 else 'differ'}"
     if before.run.options.get("declared") != after.run.options.get("declared"):

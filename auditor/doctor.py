@@ -10,8 +10,9 @@ from typing import Any
 
 from auditor.audit import open_catalog
 from auditor.catalog.infer import complete
-from auditor.catalog.model import Catalog, Table
+from auditor.catalog.model import Catalog, Sequence, Table
 from auditor.catalog.read import query
+from auditor.catalog.sequences import drawing
 from auditor.config import Settings
 from auditor.connection import Session, Target
 from auditor.text import ident, listed, plural, qualified
@@ -112,6 +113,13 @@ def _privileges(catalog: Catalog) -> Iterator[Advice]:
         yield Advice(
             "problem", f"no SELECT on {_some(unread)}", f"GRANT SELECT ON {', '.join(t.sql for t in unread)} TO {user};"
         )
+    hidden = [s for s in catalog.sequences.values() if not s.readable and drawing(catalog, s)]
+    if hidden:
+        yield Advice(
+            "problem",
+            f"no SELECT on {_some(hidden, 'sequence')}",
+            f"GRANT SELECT ON SEQUENCE {', '.join(s.sql for s in hidden)} TO {user};",
+        )
     if not closed and not unread:
         yield Advice("ok", f"SELECT on {'the only table' if len(tables) == 1 else f'all of {len(tables):,} tables'}")
     filtered = [t for t in tables if t.row_security]
@@ -138,11 +146,11 @@ def _standby(facts: dict[str, Any]) -> Iterator[Advice]:
         )
 
 
-def _some(tables: list[Table]) -> str:
+def _some(tables: list[Table] | list[Sequence], noun: str = "table") -> str:
     names = listed(
         [t.sql for t in tables[:_NAMED]] + ([f"{len(tables) - _NAMED:,} more"] if len(tables) > _NAMED else [])
     )
-    return f"{plural(len(tables), 'table')} ({names})"
+    return f"{plural(len(tables), noun)} ({names})"
 
 
 def grants(settings: Settings, target: Target, role: str) -> str:

@@ -319,7 +319,7 @@ def _soft_deletes(catalog: Catalog, scope: Scope, asker: _Asker, unread: list[st
             for table in catalog.tables.values()
             if table.holds_rows
             and column in table.by_name
-            and catalog.soft_deletes.get(table.oid, _NONE) != SoftDelete(column, *_predicates(column, condition), False)
+            and not _same_mark(catalog.soft_deletes.get(table.oid), column, condition)
         ]
         deleted, rows = sum(answer.count for _, answer in told), sum(answer.examined for _, answer in told)
         where = f"{told[0][0].sql} has it" if len(told) == 1 else f"{len(told)} tables have it"
@@ -341,16 +341,12 @@ def _soft_deletes(catalog: Catalog, scope: Scope, asker: _Asker, unread: list[st
     return tuple(entries)
 
 
-_NONE = SoftDelete("", "", "", False)
+def _same_mark(mark: SoftDelete | None, column: str, condition: str) -> bool:
+    return mark is not None and (mark.column, _condition(mark)) == (column, condition)
 
 
 def _condition(mark: SoftDelete) -> str:
     return mark.deleted.removeprefix(ident(mark.column)).strip()
-
-
-def _predicates(column: str, condition: str) -> tuple[str, str]:
-    live = {"IS TRUE": "IS NOT TRUE", "IS NOT NULL": "IS NULL"}[condition]
-    return f"{ident(column)} {condition}", f"{ident(column)} {live}"
 
 
 # --- companions ------------------------------------------------------------------------------------------------------

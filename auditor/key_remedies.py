@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from auditor import ddl
-from auditor.arbiter import Use, implied, infer, uses
-from auditor.catalog.model import Catalog, ForeignKey, Index, Table
+from auditor.arbiter import Use, grounded, implied, infer, uses
+from auditor.catalog.model import Catalog, ForeignKey, Index, IndexKey, Table
 from auditor.check import Fix
 from auditor.companion_remedies import assignments, update
-from auditor.probe import Key
-from auditor.text import ident, idents, listed, qualified
+from auditor.duplicate_remedies import Dedupe as Dedupe
+from auditor.duplicate_remedies import dedupe as dedupe
+from auditor.duplicate_remedies import extra_rows, stays_in
+from auditor.duplicate_remedies import free_name as free_name
+from auditor.probe import Answer, Key
+from auditor.text import ident, idents, listed, plural, qualified
 
 LOCK_ATTACH = "ADD CONSTRAINT: ACCESS EXCLUSIVE on the table, for a moment (the index is built already)"
 LOCK_BUILD = "SHARE while it is built: reads go on, writes wait"
-_CHANGED = ("updatedat", "modifiedat", "lastmodified", "updatedon", "createdat", "createdon", "insertedat", "created")
 
 
 # --- the keys -------------------------------------------------------------------------------------------------------
@@ -23,22 +25,47 @@ _CHANGED = ("updatedat", "modifiedat", "lastmodified", "updatedon", "createdat",
 
 def key_terms(table: Table, index: Index) -> tuple[str, ...]:
     """The keys of a unique index as CREATE INDEX takes them, with each collation and operator class that is no default."""
-    default = ("pg_catalog", "default")
-    terms = []
-    for key in index.keys:
-        own = table.by_name[key.column].collation if key.column is not None else None
-        collated = key.collation not in (None, own or default)
-        terms.append(
-            (ident(key.column) if key.column is not None else f"({key.expression})")
-            + (f" COLLATE {qualified(*key.collation)}" if key.collation and collated else "")
-            + ("" if key.default_opclass else f" {qualified(*key.opclass)}")
+    return tuple(key_text(key) + key_tail(table, key) for key in index.keys)
+
+
+def key_tail(table: Table, key: IndexKey) -> str:
+    """What follows a column or expression in CREATE INDEX: the collation and the operator class that are no default."""
+    return (f" COLLATE {qualified(*key.collation)}" if key.collation and collated(table, key) else "") + (
+        "" if key.default_opclass else f" {qualified(*key.opclass)}"
+    )
+
+
+def key_text(key: IndexKey) -> str:
+    """One key of an index as SQL that means the same under any search_path; an expression in parentheses."""
+    return ident(key.column) if key.column is not None else f"({grounded(key.expression)})"
+
+
+def key_texts(index: Index) -> tuple[str, ...]:
+    """All keys of an index so."""
+    return tuple(map(key_text, index.keys))
+
+
+def rows_of(index: Index) -> str | None:
+    """The predicate of an index so; None when it holds all rows."""
+    return grounded(index.predicate) if index.predicate is not None else None
+
+
+def probe_keys(table: Table, index: Index) -> tuple[Key, ...]:
+    """The keys of an index as a question to the rows, under the index's own collations."""
+    return tuple(
+        Key(
+            grounded(key.expression) if key.column is None else ident(key.column),
+            key.column,
+            key.collation if key.column is None or collated(table, key) else None,
         )
-    return tuple(terms)
+        for key in index.keys
+    )
 
 
-def probe_keys(index: Index) -> tuple[Key, ...]:
-    """The keys of an index as a question to the rows."""
-    return tuple(Key(key.expression if key.column is None else ident(key.column), key.column) for key in index.keys)
+def collated(table: Table, key: IndexKey) -> bool:
+    """Whether a key of an index has another collation than its column; of an expression, whether it is not the default."""
+    own = table.by_name[key.column].collation if key.column is not None else None
+    return key.collation not in (None, own or ("pg_catalog", "default"))
 
 
 def names_of(index: Index) -> str:
@@ -51,108 +78,10 @@ def shown(texts: Sequence[str]) -> str:
     return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"
 
 
-def free_name(catalog: Catalog, table: Table, *parts: str) -> str:
-    """A name that no relation of the table's schema has yet: relations and indexes share one space of names."""
-    taken = {t.name for t in catalog.tables.values() if t.schema == table.schema}
-    taken |= {i.name for t in catalog.tables.values() if t.schema == table.schema for i in t.indexes}
-    taken |= {s.name for s in catalog.sequences.values() if s.schema == table.schema}
-    taken |= {c.name for c in table.constraints}
-    *first, last = parts
-    endings = (last, *(f"{last}{number}" for number in range(2, len(taken) + 3)))
-    return next(name for ending in endings if (name := ddl.short(*first, ending)) not in taken)
-
-
-# --- duplicates -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Dedupe:
-    """Statements that leave one row of each key, those that bring the others back, and what to know about it."""
-
-    sql: tuple[str, ...]
-    rollback: tuple[str, ...]
-    caveats: tuple[str, ...]
-
-
-def dedupe(catalog: Catalog, table: Table, keys: Iterable[str], where: str | None, *, nulls: bool = False) -> Dedupe:
-    """Keeps, of rows that share their keys (SQL), the one that others reference, else the latest, else the highest key.
-
-    `where` says which rows count. NULLs differ, unless `nulls`. The others are kept in a copy.
-    """
-    keys = tuple(keys)
-    copy = free_name(catalog, table, table.name, "duplicates")
-    kept = qualified(table.schema, copy)
-    extra = _extra_rows(catalog, table, keys, where, nulls=nulls)
-    said = _order(catalog, table)[1]
-    caveats = [f"Of each key {said} stays. Look at the rows before the others go."]
-    if table.row_key:
-        key = idents(table.row_key)
-        row = key if len(table.row_key) == 1 else f"({key})"
-        delete = ddl.delete(table, f"{row} IN (SELECT {key} FROM {kept})")
-    else:
-        delete = ddl.delete(table, extra)
-        caveats.append(
-            "The table has no key: run the copy and the DELETE in one transaction, so that no row comes between."
-        )
-    referencing = sorted({child.sql for child, _ in catalog.referenced_by.get(table.oid, ())})
-    if referencing:
-        caveats.append(
-            f"Where rows of {listed(referencing)} reference several rows of one key, move them to the one that stays"
-            " first: they follow their own ON DELETE action, which may delete them, or refuse (SQLSTATE 23503)."
-        )
-    caveats.append(f"{kept} keeps the deleted rows of {table.sql} only; drop it when all is well.")
-    return Dedupe(
-        (ddl.keep_rows(table, extra, copy), delete),
-        (ddl.restore_rows(table, copy), f"DROP TABLE {kept};"),
-        tuple(caveats),
-    )
-
-
-def _extra_rows(catalog: Catalog, table: Table, keys: Iterable[str], where: str | None, *, nulls: bool) -> str:
-    """The predicate of all rows of a key but the one that deserves to stay."""
-    keys = tuple(keys)
-    conditions = [f"({where})"] if where else []
-    if not nulls:
-        conditions += [f"{key if _plain(key) else f'({key})'} IS NOT NULL" for key in keys]
-    only = "ONLY " if table.only else ""
-    rows = f"{only}{table.sql} AS candidate" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
-    return (
-        "(tableoid, ctid) IN (SELECT tableoid, ctid FROM (SELECT tableoid, ctid, pg_catalog.row_number() OVER"
-        f" (PARTITION BY {', '.join(keys)} ORDER BY {_order(catalog, table)[0]}) AS place FROM {rows}) AS ranked"
-        " WHERE place > 1)"
-    )
-
-
-def _plain(key: str) -> bool:
-    return "(" not in key and " " not in key
-
-
-def _order(catalog: Catalog, table: Table) -> tuple[str, str]:
-    """The order in which rows of one key deserve to stay, as SQL over `candidate`, and in words."""
-    terms, words = [], []
-    references = [
-        _references(child, key) for child, key in catalog.referenced_by.get(table.oid, ()) if not child.is_partition
-    ]
-    if references:
-        terms.append(f"({' OR '.join(references)}) DESC")
-        words.append("a row that others reference")
-    by_name = {column.name.replace("_", "").lower(): column for column in table.columns}
-    dated = [by_name[name].name for name in _CHANGED if name in by_name and by_name[name].category == "D"]
-    if dated:
-        terms += [f"{ident(name)} DESC NULLS LAST" for name in dated]
-        words.append(f"the latest by {listed([ident(name) for name in dated], 'then')}")
-    terms += [f"{ident(name)} DESC" for name in table.row_key] or ["ctid DESC"]
-    words.append(f"the highest {idents(table.row_key)}" if table.row_key else "the one stored last")
-    return ", ".join(terms), ", else ".join(words)
-
-
-def _references(child: Table, key: ForeignKey) -> str:
-    """EXISTS: a row of the child points to the candidate."""
-    same = " AND ".join(
-        f"referencing.{ident(mine)} = candidate.{ident(theirs)}"
-        for mine, theirs in zip(key.columns, key.referenced_columns, strict=True)
-    )
-    return f"EXISTS (SELECT 1 FROM {child.sql} AS referencing WHERE {same})"
+def outcome(catalog: Catalog, table: Table, answer: Answer) -> str:
+    """What clearing these duplicates away comes to, in a sentence: how many rows stay, which ones, and why."""
+    stay = f"{answer.groups:,} {'stays' if answer.groups == 1 else 'stay'}, one for each value"
+    return f"Of the {plural(answer.count, 'row')} {stay}: {stays_in(catalog, table)}."
 
 
 # --- making a key unique --------------------------------------------------------------------------------------------
@@ -223,8 +152,10 @@ def end_others(
     if values is None or any(table.by_name[name].category not in ("B", "D") for name in values):
         return None
     built = make_unique(catalog, table, keys, where, duplicates=False, columns=columns)
-    said = f"Of each key {_order(catalog, table)[1]} stays in force. Look at the rows before the others end."
-    marked = update("", table, values, _extra_rows(catalog, table, keys, where, nulls=False), [said])
+    said = [f"Of each key {stays_in(catalog, table)} stays in force. Look at the rows before the others end."]
+    if catalog.referenced_by.get(table.oid):
+        said.append("What references the others goes on doing so: nothing is moved.")
+    marked = update("", table, values, extra_rows(catalog, table, keys, where), said)
     return Fix(
         f"End the others ({listed([f'{ident(name)} = {value}' for name, value in values.items()])}), and"
         f" {built.title[:1].lower()}{built.title[1:]}",
@@ -300,7 +231,7 @@ def replace_by_partial(
     dropped = (
         "DROP CONSTRAINT: ACCESS EXCLUSIVE on the table, for a moment"
         if constraint_of(table, index) or table.kind == "p"
-        else "DROP INDEX CONCURRENTLY: waits for running transactions, blocks nobody"
+        else ddl.LOCK_DROP_INDEX
     )
     return Fix(
         f"Let the key hold among live rows only: a partial unique index, then drop the {kind_of(table, index)}",
@@ -309,6 +240,42 @@ def replace_by_partial(
         f"the new index: {built}; {dropped}",
         tuple(caveats),
         recommended=True,
+    )
+
+
+def nulls_not_distinct(
+    catalog: Catalog,
+    table: Table,
+    index: Index,
+    where: str | None,
+    cleared: Dedupe | None = None,
+    *,
+    beside: bool = False,
+) -> Fix:
+    """The same key with NULLS NOT DISTINCT (15 and later) where `where` holds, in place of the index, or `beside` it."""
+    cleared = cleared or Dedupe((), (), ())
+    name = free_name(catalog, table, index.name, "nulls")
+    include = f" INCLUDE ({idents(index.include)})" if index.include else ""
+    build = ddl.unique_index(table, name, key_terms(table, index), where, nulls=f"{include} NULLS NOT DISTINCT")
+    attached = not beside and table.kind != "p" and constraint_of(table, index)
+    after = (attach(table, name),) if attached else ()
+    undo = ddl.drop_constraint(table, name) if attached else ddl.drop_index(table, name)
+    built = LOCK_BUILD if table.kind == "p" else ddl.LOCK_CONCURRENTLY
+    kind = kind_of(table, index)
+    if beside:
+        title = "Add a unique index with NULLS NOT DISTINCT: the same columns, and NULL equals NULL"
+        said = (
+            f"The {kind} {ident(index.name)} stays as it is; an ON CONFLICT that finds it does not catch the new index."
+        )
+    else:
+        title = f"Rebuild the {kind} with NULLS NOT DISTINCT: the same columns, and NULL equals NULL"
+        said = "An ON CONFLICT over the same columns goes on working; ON CONFLICT ON CONSTRAINT needs the new name."
+    return Fix(
+        title,
+        (*cleared.sql, build, *(() if beside else (drop_key(table, index),)), *after),
+        (*(() if beside else restore_key(table, index)), undo, *cleared.rollback),
+        f"the new index: {built}" + (f"; {ddl.LOCK_ALTER}" if not beside and constraint_of(table, index) else ""),
+        (*cleared.caveats, said, *_left_behind(table, name)),
     )
 
 
@@ -345,8 +312,9 @@ def upsert_caveats(catalog: Catalog, table: Table, index: Index, where: str | No
     for use in relying(catalog, table, index, where):
         targets = [ident(key.column) if key.column is not None else f"({key.expression})" for key in index.keys]
         clause = f"ON CONFLICT ({', '.join(targets)}) WHERE {where}"
+        place = f" ({use.place})" if use.place else ""
         said.append(
-            f"{use.said} relies on this {kind_of(table, index)} with {use.clause} ({use.place}): change it to {clause}"
+            f"{use.said} relies on this {kind_of(table, index)} with {use.clause}{place}: change it to {clause}"
             " after the new index is built and before the old one is dropped, or it fails with SQLSTATE 42P10."
         )
     return said

@@ -70,7 +70,7 @@ def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
             return "unsupported", f"{table.sql} is unlogged and cannot be read on a standby"
         if not table.schema_usable:
             return "permission", f"no USAGE on the schema of {table.sql}"
-        if not table.readable and not _columns_readable(table, columns):
+        if columns != () and not table.readable and not _columns_readable(table, columns):
             return "permission", f"no SELECT on {table.sql}"
         if (code := catalog.code_run_for(table, inserting=isinstance(probe, Planned))) is not None:
             function = f"{qualified(code.schema, code.function)} of {ident(code.owner)}"

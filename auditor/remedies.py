@@ -6,7 +6,7 @@ from auditor import ddl
 from auditor.catalog.model import ForeignKey, Reference, Table
 from auditor.check import Fix
 from auditor.probe import Answer
-from auditor.text import qualified
+from auditor.text import ident, listed, qualified
 
 
 def enforcing(table: Table, key: ForeignKey, referenced: Table) -> tuple[str, ...]:
@@ -52,10 +52,16 @@ def declaring(relation: Reference) -> tuple[str, tuple[str, ...], str]:
     return name, (added,), ddl.LOCK_ADD_WHOLE
 
 
-def orphan_fixes(answer: Answer, relation: Reference, key: ForeignKey | None) -> tuple[Fix, ...]:
+def orphan_fixes(
+    answer: Answer,
+    relation: Reference,
+    key: ForeignKey | None,
+    declared: tuple[str, tuple[str, ...], str] | None = None,
+) -> tuple[Fix, ...]:
     """Delete, set to NULL, or restore the parents; then have the server vouch for the relation.
 
-    `key` is the foreign key that declares the relation, None when none does.
+    `key` is the foreign key that declares the relation, None when none does. `declared` says how one is to be declared,
+    as `declaring` does: `key` is then not there yet.
     """
     table, parent, columns = relation.table, relation.referenced, relation.columns
     where = answer.evidence.where or "false"
@@ -66,7 +72,10 @@ def orphan_fixes(answer: Answer, relation: Reference, key: ForeignKey | None) ->
     redo: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
     locks = ""
-    if key is not None:
+    if declared is not None:
+        name, after, locks = declared
+        undo = (ddl.drop_constraint(table, name),)
+    elif key is not None:
         after, locks = enforcing(table, key, parent), enforcing_locks(table, key)
         # The orphans can only come back while the key is away.
         undo = (ddl.drop_constraint(table, key.name),)
@@ -110,9 +119,56 @@ def orphan_fixes(answer: Answer, relation: Reference, key: ForeignKey | None) ->
         Fix(
             "Restore the missing parents from a backup, then validate",
             after,
-            undo if key is None else (),
+            undo if key is None or declared is not None else (),
             locks if after else "",
             ("Find the missing keys with the predicate above.",),
         )
     )
     return tuple(fixes)
+
+
+def cleaned(
+    answer: Answer,
+    table: Table,
+    columns: tuple[str, ...],
+    wanted: str,
+    after: tuple[str, ...],
+    undo: tuple[str, ...],
+    redo: tuple[str, ...],
+    locks: str,
+    caveats: tuple[str, ...],
+    types: dict[str, str] | None = None,
+) -> tuple[Fix, ...]:
+    """Put the values of the columns right, where `wanted` says what belongs there, or delete the rows; then `after`.
+
+    `undo` and `redo` take a constraint away and back for the rollback. `types` are columns that the copy keeps as another.
+    """
+    where = answer.evidence.where or "false"
+    copy = ddl.short(table.name, "violations")
+    keep = ddl.keep_rows(table, where, copy, types)
+    plain = [name for name in columns if not table.by_name[name].generated]
+    made = []
+    if plain:
+        values = ", ".join(f"{ident(name)} = {ddl.fill_in(f'{wanted}: {table.by_name[name].type}')}" for name in plain)
+        back = (*undo, ddl.restore_values(table, plain, copy), *redo) if table.row_key else ()
+        lost = () if back else (f"{table.sql} has no key: which row held which value cannot be told afterwards.",)
+        unset = "Forgotten, a REPLACE is a syntax error and changes nothing; what the right value is, only you know."
+        made.append(
+            Fix(
+                f"Put {listed([ident(name) for name in plain])} right, keeping a copy",
+                (keep, f"UPDATE {ddl.target(table)} SET {values} WHERE {where};", *after),
+                back,
+                locks,
+                (unset, *lost, *caveats),
+            )
+        )
+    made.append(
+        Fix(
+            "Delete the rows, keeping a copy",
+            (keep, ddl.delete(table, where), *after),
+            (*undo, ddl.restore_rows(table, copy), *redo),
+            locks,
+            ("Rows that reference the deleted ones follow their own ON DELETE action.", *caveats),
+        )
+    )
+    return (made[0].recommend(), *made[1:])

@@ -1,4 +1,4 @@
-"""SQL text in, its upserts out: the files handed over with `--sql`, and the bodies of functions.
+"""SQL text in, its upserts out: the files handed over with `--sql`, the bodies of functions, recorded statements.
 
 The text is cut into tokens as PostgreSQL's own scanner does (documentation: Lexical Structure), so that comments,
 strings and quoted names cannot be mistaken for statements. What is taken out of it is written anew from its tokens,
@@ -11,8 +11,8 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 from auditor.catalog.model import Statement
@@ -73,24 +73,48 @@ class Reading:
     unclosed: int | None = None
 
 
+LARGEST = 16 << 20  # bytes of a file that is read; what is larger is a dump of rows
+
+
 def read_files(paths: Sequence[Path]) -> tuple[Statement, ...]:
-    """The texts of files, and of every `*.sql` below directories. Raises UsageError for what is not there or not readable."""
+    """The texts of files, and of every `*.sql` below directories, links to directories left out.
+
+    What cannot be read below a directory, is no text, or is larger than LARGEST comes without its text, with the problem.
+    Raises UsageError for a path that is not there or not readable.
+    """
     found: list[Statement] = []
     for path in paths:
-        files = sorted(path.rglob("*.sql")) if path.is_dir() else [path]
+        inside = path.is_dir()
+        files = sorted(f for f in path.rglob("*") if f.suffix.lower() == ".sql") if inside else [path]
         if not files:
             raise UsageError(f"--sql {path}: the directory holds no *.sql file")
         for file in files:
+            text, problem = "", ""
             try:
-                found.append(Statement(str(file), 1, _decoded(file.read_bytes())))
+                if inside and file.exists() and not file.is_file():
+                    continue  # a directory of that name, a pipe
+                with file.open("rb") as opened:
+                    text, problem = _decoded(opened.read(LARGEST + 1))
             except OSError as error:
-                raise UsageError(f"--sql {file}: {error.strerror}") from None
+                if not inside:
+                    raise UsageError(f"--sql {file}: {error.strerror}") from None
+                problem = f"the file cannot be read: {error.strerror}"
+            found.append(Statement(str(file), 1, text, problem))
     return tuple(found)
 
 
-def _decoded(data: bytes) -> str:
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
-    return data.decode(encoding, "replace" if encoding == "utf-16" else "surrogateescape")
+def _decoded(data: bytes) -> tuple[str, str]:
+    """The text, or why there is none."""
+    if len(data) > LARGEST:
+        return "", f"the file is larger than {LARGEST >> 20} MiB"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16", "replace"), ""
+    if b"\0" in data:
+        return "", "the file is no text"
+    try:
+        return data.decode("utf-8-sig"), ""
+    except UnicodeDecodeError:  # one byte, one character, as most older encodings have it
+        return data.decode("latin-1"), ""
 
 
 # --- tokens --------------------------------------------------------------------------------------------------------
@@ -164,7 +188,7 @@ class Scanner:
                 return self._comment(start)
             case "template":
                 closing = self.text.find(_TEMPLATE_ENDS[value], end)
-                return self._add("other", value, start, closing + 2 if closing >= 0 else end)
+                return self._add("other", value, start, closing + len(_TEMPLATE_ENDS[value]) if closing >= 0 else end)
             case "dollar":
                 closing = self.text.find(value, end)
                 if closing < 0:
@@ -332,26 +356,43 @@ def written(tokens: Sequence[Token]) -> str:
 _UPSERT = re.compile(r"\bon\s+conflict\b", re.IGNORECASE)
 _DYNAMIC = "it is put together at run time"
 _NO_SQL = "it holds a placeholder, or is no plain SQL"
+_NO_ACTION = "neither DO NOTHING nor DO UPDATE follows"
+_MYSQL = "ON DUPLICATE KEY is no SQL of PostgreSQL"
+_BEGINNING = 4000  # characters in which a statement's first word stands
+_NESTED = "it is a string in a string in a string, and so on"
+_DEEPEST = 8  # strings of SQL in strings of SQL
+_SOME = "{{}}"  # one literal or identifier that is known at run time: no token of SQL
+_SPECIFIER = re.compile(r"%(?:([1-9][0-9]{0,4})\$)?(.)", re.DOTALL)  # documentation: format(); widths are not told
 
 
-def read(text: str, *, line: int = 1, script: bool = False) -> Reading:
-    """What a text says. `script`: it is a file for psql; else the body of a function. `line` is that of its beginning."""
+def read(text: str, *, line: int = 1, script: bool = False, depth: int = 0) -> Reading:
+    """What a text says. `script`: it is a file for psql; else the body of a function. `line` is that of its beginning,
+    `depth` in how many strings of SQL it stands."""
     if "insert" not in text.lower():
         return Reading()
+    if depth > _DEEPEST:
+        return Reading((Upsert(None, "", line=line, obscure=_NESTED),) if _UPSERT.search(text) else ())
     scanner = Scanner(text, script=script)
-    reader = _Reader(scanner, line)
+    reader = _Reader(scanner, line, depth)
     upserts = tuple(reader.upserts(script=script))
     unclosed = scanner.line(scanner.unclosed) + line - 1 if scanner.unclosed is not None else None
     return Reading(upserts, tuple(reader.inserts), frozenset(reader.temporary), unclosed)
 
 
+def writes(text: str) -> bool:
+    """Whether a text of one statement begins as one that inserts: it is no utility statement that only names another."""
+    tokens = Scanner(text[:_BEGINNING]).tokens
+    return bool(tokens) and tokens[0].says("insert", "with")
+
+
 class _Reader:
-    def __init__(self, scanner: Scanner, line: int) -> None:
+    def __init__(self, scanner: Scanner, line: int, depth: int) -> None:
         self.tokens = scanner.tokens
         self.inserts: list[tuple[str | None, str]] = []
         self.temporary: set[str] = set()
         self._breaks = [m.start() for m in re.finditer("\n", scanner.text)]
         self._first = line
+        self._depth = depth
         self._read: set[int] = set()  # strings that were read as SQL
         self._computed = False  # some EXECUTE runs a variable
 
@@ -359,7 +400,7 @@ class _Reader:
         return bisect_right(self._breaks, token.start) + self._first
 
     def _at(self, number: int) -> Token:
-        return self.tokens[number] if number < len(self.tokens) else Token("mark", ";", -1, -1)
+        return self.tokens[number] if 0 <= number < len(self.tokens) else Token("mark", ";", -1, -1)
 
     def upserts(self, *, script: bool) -> Iterator[Upsert]:
         for number, token in enumerate(self.tokens):
@@ -368,10 +409,12 @@ class _Reader:
                 yield from self._insert(number)
             elif token.says("execute") and not script:
                 yield from self._execute(number)
-            elif token.says("temp", "temporary") and after.says("table"):
-                self._create(number + 2)
+            elif token.says("temp", "temporary") and (after.says("table") or self._at(number - 1).says("into")):
+                self._create(number + 1 + after.says("table"))
+            elif token.says("table") and self._at(number - 1).says("create"):
+                self._create(number + 1, schema="pg_temp")
             elif script and token.kind == "string" and self._is_code(number):
-                yield from self._within(token)
+                yield from self._code(number)
         if self._computed:
             for number, token in enumerate(self.tokens):
                 if token.kind == "string" and number not in self._read and _UPSERT.search(token.value):
@@ -379,37 +422,54 @@ class _Reader:
 
     def _is_code(self, number: int) -> bool:
         """Whether a string of a script is the body of a function or of DO."""
-        return self.tokens[number].prefix == "$" or (number > 0 and self.tokens[number - 1].says("as", "do"))
+        return self._at(number - 1).says("as", "do") or (
+            self._at(number - 2).says("language") and self._at(number - 3).says("do")
+        )
 
-    def _within(self, token: Token) -> Iterator[Upsert]:
-        inner = read(token.value, line=self._line(token))
+    def _code(self, number: int) -> Iterator[Upsert]:
+        token = self.tokens[number]
+        around = (
+            place
+            for way in (range(number - 1, 0, -1), range(number + 1, len(self.tokens) - 1))
+            for place in takewhile(lambda place: not self.tokens[place].marks(";"), way)
+        )
+        language = next((self.tokens[p + 1].value for p in around if self.tokens[p].says("language")), "sql")
+        if language.lower() in ("sql", "plpgsql"):
+            yield from self._within(token.value, token)
+        elif _UPSERT.search(token.value):
+            yield Upsert(None, "", line=self._line(token), obscure=f"its language is {language}")
+
+    def _within(self, text: str, place: Token) -> Iterator[Upsert]:
+        inner = read(text, line=self._line(place), depth=self._depth + 1)
         self.inserts.extend(inner.inserts)
         self.temporary |= inner.temporary
         yield from inner.upserts
+        if inner.unclosed is not None and _UPSERT.search(text):
+            yield Upsert(None, "", line=inner.unclosed, obscure="a quote or comment is never closed")
 
-    def _create(self, number: int) -> None:
+    def _create(self, number: int, schema: str | None = None) -> None:
         if self._at(number).says("if"):
             number += 3
-        _, name, _ = self._name(number)
-        self.temporary.add(name)
+        named, name, _ = self._name(number)
+        if schema in (None, named):
+            self.temporary.add(name)
 
     def _execute(self, number: int) -> Iterator[Upsert]:
-        """EXECUTE: a constant is read as SQL; whatever is computed and holds ON CONFLICT is obscure."""
-        first, after = self._at(number + 1), self._at(number + 2)
-        if first.kind == "string" and (after.marks(";", ")") or after.says("using", "into", "loop")):
-            self._read.add(number + 1)
-            yield from self._within(first)
-            return
-        if first.says("function", "procedure", "on"):  # of CREATE TRIGGER and GRANT
+        """EXECUTE: what is known before it runs is read as SQL; whatever is computed and holds ON CONFLICT is obscure."""
+        if self._at(number + 1).says("function", "procedure", "on"):  # of CREATE TRIGGER and GRANT
             return
         end = self._ending(number + 1)
         strings = [other for other in range(number + 1, end) if self.tokens[other].kind == "string"]
         self._computed = self._computed or not strings  # a variable: its text is elsewhere in the body, if anywhere
-        for other in strings:
-            self._read.add(other)
-        upsert = next((self.tokens[other] for other in strings if _UPSERT.search(self.tokens[other].value)), None)
-        if upsert is not None:
-            yield Upsert(None, "", line=self._line(upsert), obscure=_DYNAMIC)
+        self._read.update(strings)
+        text = _known(self.tokens[number + 1 : end])
+        if text is not None:
+            for upsert in self._within(text, self.tokens[strings[0]]):
+                yield replace(upsert, obscure=upsert.obscure and _DYNAMIC)
+            return
+        said = next((self.tokens[other] for other in strings if _UPSERT.search(self.tokens[other].value)), None)
+        if said is not None:
+            yield Upsert(None, "", line=self._line(said), obscure=_DYNAMIC)
 
     def _ending(self, place: int) -> int:
         """Where the expression of an EXECUTE ends."""
@@ -438,6 +498,9 @@ class _Reader:
             ends = token.marks(";") or depth < 0
             if ends or (depth == 0 and (token.says("returning") or self._begins(place, number))):
                 return
+            if depth == 0 and token.says("on") and self._says(place + 1, "duplicate", "key", "update"):
+                yield Upsert(schema, table, line=line, obscure=_MYSQL)
+                return
             if depth == 0 and token.says("on") and self._at(place + 1).says("conflict"):
                 found = self._conflict(place + 2)
                 if found is not None:
@@ -445,7 +508,13 @@ class _Reader:
                     obscure = obscure or ("" if known else _NO_SQL)
                     yield Upsert(schema, table, targets, predicate, constraint, action, line, obscure)
                     return
+                if not any(other.says("join") for other in self.tokens[number:place]):  # JOIN ... ON conflict.a = b.a
+                    yield Upsert(schema, table, line=line, obscure=_NO_ACTION)
+                    return
             place += 1
+
+    def _says(self, place: int, *words: str) -> bool:
+        return all(self._at(place + number).says(word) for number, word in enumerate(words))
 
     def _begins(self, place: int, number: int) -> bool:
         return place > number and self.tokens[place].says("insert") and self._at(place + 1).says("into")
@@ -535,3 +604,60 @@ def split(tokens: Sequence[Token], at: Callable[[Token], bool]) -> Iterator[list
         else:
             part.append(token)
     yield part
+
+
+def _known(tokens: Sequence[Token]) -> str | None:
+    """The text that an expression makes of constants with || and format(), as far as it is known before it runs.
+
+    What quote_literal() and its like make of a value is one token, and stands as _SOME. None for every other expression.
+    """
+    texts = [_known_part(part) for part in split(tokens, _concatenates)]
+    return None if None in texts else "".join(text or "" for text in texts)
+
+
+def _concatenates(token: Token) -> bool:
+    return token.kind == "operator" and token.value == "||"
+
+
+def _constant(tokens: Sequence[Token]) -> str | None:
+    parts = list(split(tokens, _concatenates))
+    return "".join(part[0].value for part in parts) if all(_is_string(part) for part in parts) else None
+
+
+def _is_string(tokens: Sequence[Token]) -> bool:
+    return len(tokens) == 1 and tokens[0].kind == "string"
+
+
+def _known_part(tokens: Sequence[Token]) -> str | None:
+    if _is_string(tokens):
+        return tokens[0].value
+    if len(tokens) < 4 or not tokens[1].marks("(") or len(list(split(tokens[1:], lambda t: t.marks(")")))) != 2:
+        return None  # no call, or more than one
+    if tokens[0].says("quote_literal", "quote_nullable", "quote_ident"):
+        return _SOME
+    values = [_constant(value) for value in split(tokens[2:-1], lambda t: t.marks(","))]
+    return _formatted(values) if tokens[0].says("format") else None
+
+
+def _formatted(values: Sequence[str | None]) -> str | None:
+    """What format() makes of its arguments, of which some are not known (None)."""
+    template = values[0]
+    if template is None:
+        return None
+    parts, place, following = [], 0, 1
+    for found in _SPECIFIER.finditer(template):
+        parts.append(template[place : found.start()])
+        place = found.end()
+        if found[0] == "%%":
+            parts.append("%")
+            continue
+        number = int(found[1] or following)
+        following = number + 1
+        value = values[number] if number < len(values) else None
+        if found[2] in ("I", "L") and value is None:
+            parts.append(_SOME)
+        elif found[2] in ("I", "L", "s") and value is not None:
+            parts.append(value if found[2] == "s" else ident(value) if found[2] == "I" else literal(value))
+        else:
+            return None
+    return "".join(parts) + template[place:]

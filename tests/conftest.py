@@ -58,8 +58,10 @@ def _container() -> Iterator[str]:
     from testcontainers.community.postgres import PostgresContainer
 
     labels = {"auditor-test-run": RUN}
+    # What a server has executed is recorded only by one that was started for it.
+    command = "postgres -c shared_preload_libraries=pg_stat_statements -c pg_stat_statements.track=all"
     with PostgresContainer(
-        f"postgres:{MAJOR}", username="postgres", password="postgres", driver=None, labels=labels
+        f"postgres:{MAJOR}", username="postgres", password="postgres", driver=None, labels=labels, command=command
     ) as container:
         yield container.get_connection_url()
 

@@ -8,11 +8,14 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Hashable
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.strategies import SearchStrategy
 
 from auditor.audit import Audit, Auditor, to_json
 from auditor.catalog.model import Statement
@@ -43,6 +46,32 @@ def content(result: Audit) -> str:
         return [timeless(v) for v in value] if isinstance(value, list | tuple) else value
 
     return json.dumps(timeless({name: data[name] for name in ("summary", "findings", "coverage")}), indent=1)
+
+
+Made = TypeVar("Made", bound=Hashable)
+
+
+def drawn(strategy: SearchStrategy[Made], size: int, first: int) -> list[Made]:
+    """`size` different random values; the seeds from `first` on make the same again."""
+    found: dict[Made, None] = {}
+    for number in itertools.count():
+        if len(found) >= size:
+            break
+
+        @seed(first + number)
+        @settings(
+            max_examples=max(size - len(found), 20),
+            phases=[Phase.generate],
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(strategy)
+        def collect(made: Made) -> None:
+            found[made] = None
+
+        collect()
+    return list(found)[:size]
 
 
 _logins = itertools.count(1)

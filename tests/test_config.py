@@ -19,7 +19,19 @@ from psycopg import sql
 from auditor.audit import Audit
 from auditor.check import Depth
 from auditor.config import Audit as Options
-from auditor.config import Companion, Database, Ignore, Reference, Settings, SoftDeletes, Tenants, Unique, load, schema
+from auditor.config import (
+    Companion,
+    Database,
+    HistoryPlace,
+    Ignore,
+    Reference,
+    Settings,
+    SoftDeletes,
+    Tenants,
+    Unique,
+    load,
+    schema,
+)
 from auditor.errors import ConfigError, UsageError
 from tests.conftest import Make
 from tests.helpers import audit, run_auditor, titles
@@ -77,7 +89,7 @@ REFERENCE = '[[reference]]\nfrom = "a(b)"\nto = "c(d)"\n'
         ("[adit]", "unknown key 'adit'; did you mean audit?"),
         (
             "jobs = 2",
-            "unknown key 'jobs'; known are database, audit, soft_delete, tenant, reference, companion, unique, ignore",
+            "unknown key 'jobs'; known are database, audit, history, soft_delete, tenant, reference, companion, unique, ignore",
         ),
         ("[[references]]", "unknown key 'references'; did you mean reference?"),
         ("[audit]\ndeph = 'data'", "unknown key 'audit.deph'; did you mean depth?"),
@@ -212,6 +224,7 @@ def test_every_key_has_a_place_in_the_schema_and_nothing_else_has() -> None:
         "": Settings,
         "Database": Database,
         "Audit": Options,
+        "HistoryPlace": HistoryPlace,
         "SoftDeletes": SoftDeletes,
         "Tenants": Tenants,
         "Reference": Reference,

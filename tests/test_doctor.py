@@ -53,6 +53,17 @@ def test_what_is_in_the_way_is_told_with_its_remedy(database: Make) -> None:
     assert audit(reader, depth="full").run.status == "complete"
 
 
+def test_a_sequence_that_cannot_be_read_is_a_problem(database: Make) -> None:
+    dsn = database("CREATE TABLE t (id serial PRIMARY KEY, other serial)", "CREATE SEQUENCE of_nobody")
+    few = login(dsn, "GRANT SELECT ON t TO {role}", "GRANT SELECT ON SEQUENCE t_other_seq TO {role}")
+    (advice,) = said(few, "problem")
+    assert advice.text == "no SELECT on 1 sequence (public.t_id_seq)"
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(advice.remedy.encode())
+    assert said(few, "problem") == []
+    assert audit(few, select=["foundations"], ignore=["foundations/sequence-exhaustion"]).run.status == "complete"
+
+
 def test_the_grants_make_a_role_that_reads_all_and_writes_nothing(database: Make, tmp_path: Path) -> None:
     dsn = database(TABLES)
     role = f"Auditor's {os.getpid()} {next(_numbers)}"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from pathlib import Path
+
 import psycopg
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from auditor.arbiter import Arbiter, infer
-from auditor.audit import open_catalog
-from auditor.catalog.model import Catalog
+from auditor.arbiter import Arbiter, infer, uses
+from auditor.audit import Audit, open_catalog
+from auditor.catalog.model import Catalog, Statement
 from auditor.connection import Session, Target
+from auditor.errors import UsageError
 from auditor.probe import Planned, UnansweredError
 from auditor.probe.textbook import Samples, ask
-from auditor.statements import Upsert, read
-from tests.conftest import Make
-from tests.helpers import login
+from auditor.statements import LARGEST, Upsert, read, read_files, writes
+from tests.conftest import MAJOR, Make
+from tests.helpers import audit, login, titles
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -187,6 +190,7 @@ def test_a_role_that_may_only_read_is_told_the_same(database: Make) -> None:
     hidden = "CREATE SCHEMA hidden; CREATE FUNCTION hidden.f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';"
     dsn = database(TABLES, hidden, "CREATE TABLE h (a int); CREATE UNIQUE INDEX ON h (hidden.f(a));")
     reader = login(dsn, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
+    stranger = login(dsn)
     with Session(Target(reader)) as session:
         catalog = open_catalog(session)
         pairs, h = catalog.by_name["public", "pairs"], catalog.by_name["public", "h"]
@@ -201,107 +205,462 @@ def test_a_role_that_may_only_read_is_told_the_same(database: Make) -> None:
         # no USAGE on the schema of a function: refused before planning, which says nothing about indexes
         with pytest.raises(UnansweredError, match="42501"):
             counted(Planned(h, ("hidden.f(a)",)))
+    # no privilege on the table is needed
+    with Session(Target(stranger)) as session, session.transaction() as fetch:
+        for targets, predicate, served in [
+            (("b",), None, 0),
+            (("c",), "deleted_at IS NULL", 1),
+            (("c",), "deleted_at IS NOT NULL", 0),
+            (("lower(c)", "a"), None, 1),
+            (("upper(c)", "a"), None, 0),
+        ]:
+            assert ask(Planned(pairs, targets, predicate), fetch, Samples()).count == served
+        with pytest.raises(UnansweredError, match="42501"):
+            ask(Planned(h, ("hidden.f(a)",)), fetch, Samples())
 
 
-# --- the inference against the planner, on random tables -------------------------------------------------------------
+# --- relations that are no plain table --------------------------------------------------------------------------------
 
-COLUMNS = ("a", "b", "c", "d")  # int, text, varchar, boolean
-KEYS = st.sampled_from(
-    [*COLUMNS, "lower(b)", "lower(c)", "COALESCE(b, 'x')", "coalesce(c, 'x')", "(a + 1)", "(b || c)", "(a::bigint)"]
-)
-SPELLINGS = {
-    "a": ["a", "(a)", '"a"', "A", "(a::int)"],
-    "b": ["b", "((b))", "(b::text)", 'b COLLATE "C"', "b text_ops", 'b COLLATE "default"', "b varchar_ops"],
-    "c": ["c", "(c::varchar)", "c text_ops"],
-    "d": ["d", "(d = true)"],
-    "lower(b)": ["lower(b)", "LOWER( b )", "(lower(b))", "pg_catalog.lower(b)", "lower(b::text)", "lower(c)"],
-    "lower(c)": ["lower(c)", "lower((c)::text)", "upper(c)"],
-    "COALESCE(b, 'x')": ["coalesce(b,'x')", "COALESCE(b, 'x'::text)", "COALESCE(b, 'y')", "COALESCE(b, E'\\x78')"],
-    "coalesce(c, 'x')": ["COALESCE(c, 'x')", "COALESCE(c, 'x'::text)", "COALESCE(c, 'x'::varchar)"],
-    "(a + 1)": ["(a+1)", "((a + 1))", "(1 + a)", "(a + (2 - 1))", "(a +1)"],
-    "(b || c)": ["(b || c)", "(b||c::text)", "(c || b)"],
-    "(a::bigint)": ["(a::bigint)", "(a::int8)", "(CAST(a AS bigint))", "int8(a)"],
-}
-CONDITIONS = st.sampled_from(
-    [
-        *("a IS NULL", "b IS NULL", "d", "NOT d", "d IS TRUE", "b = 'x'", "c = 'x'", "b <> 'y'", "a > 1", "a > 0"),
-        *("a IS NULL OR b IS NULL", "a IN (1, 2)", "a = 1", "d = true", "a BETWEEN 1 AND 5", "true", "1 = 1"),
-        *("(a IS NULL OR true)", "COALESCE(d, true)", "lower(b) = 'x'", "b IS NOT NULL"),
+RELATIONS = """
+CREATE TABLE t (a int UNIQUE, b int, c text, d timestamptz);
+CREATE UNIQUE INDEX t_c ON t (c) WHERE d IS NULL;
+CREATE TABLE child () INHERITS (t);
+CREATE FOREIGN DATA WRAPPER nowhere; CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere;
+CREATE FOREIGN TABLE far (a int, b int) SERVER nowhere;
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE VIEW renamed AS SELECT a AS x, b AS a, c, d, lower(c) AS low FROM t WHERE a > 0;
+CREATE VIEW "over" AS SELECT x AS "Y", c AS "a b", d FROM renamed;
+CREATE VIEW stood_in AS SELECT a, c FROM t;
+CREATE TRIGGER i INSTEAD OF INSERT ON stood_in FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE VIEW counted AS SELECT a, count(*) AS n FROM t GROUP BY a;
+CREATE VIEW ruled AS SELECT a FROM t;
+CREATE RULE r AS ON INSERT TO ruled DO INSTEAD INSERT INTO t (a) VALUES (new.a);
+CREATE VIEW unruled AS SELECT a FROM t;
+CREATE RULE r AS ON UPDATE TO unruled DO INSTEAD NOTHING;
+CREATE TABLE updates (a int UNIQUE); CREATE RULE r AS ON UPDATE TO updates DO INSTEAD NOTHING;
+CREATE TABLE disabled (a int UNIQUE); CREATE RULE r AS ON UPDATE TO disabled DO INSTEAD NOTHING; ALTER TABLE disabled DISABLE RULE r;
+CREATE TABLE copied (a int UNIQUE); CREATE RULE r AS ON INSERT TO copied DO ALSO INSERT INTO t (b) VALUES (1) ON CONFLICT (a) DO NOTHING;
+CREATE TABLE uncopied (a int UNIQUE); CREATE RULE r AS ON INSERT TO uncopied DO ALSO INSERT INTO t (b) VALUES (1); ALTER TABLE uncopied DISABLE RULE r;
+CREATE TABLE swallowed (a int, "do" int); CREATE RULE r AS ON INSERT TO swallowed DO INSTEAD NOTHING;
+CREATE TABLE a_few (a int, "do" int); CREATE RULE r AS ON INSERT TO a_few WHERE (new."do" > 1) DO INSTEAD NOTHING;
+CREATE MATERIALIZED VIEW kept AS SELECT a FROM t; CREATE UNIQUE INDEX ON kept (a);
+"""
+BEHIND = [
+    ("child VALUES (1) ON CONFLICT (a) DO NOTHING", "42P10"),
+    ("far VALUES (1) ON CONFLICT (a) DO NOTHING", "42P10"),
+    ("far VALUES (1) ON CONFLICT DO UPDATE SET a = 1", "42601"),
+    ("far VALUES (1) ON CONFLICT ON CONSTRAINT far_key DO NOTHING", "42704"),
+    ("renamed (x) VALUES (1) ON CONFLICT (x) DO NOTHING", ""),
+    ("renamed (x) VALUES (1) ON CONFLICT (a) DO UPDATE SET a = 1", "42P10"),
+    ("renamed (x) VALUES (1) ON CONFLICT (c) DO NOTHING", "42P10"),
+    ("renamed (x) VALUES (1) ON CONFLICT (c) WHERE d IS NULL AND a::text <> 'x' DO NOTHING", ""),
+    ("renamed (x) VALUES (1) ON CONFLICT DO NOTHING", ""),
+    ("renamed (x) VALUES (1) ON CONFLICT ON CONSTRAINT t_a_key DO NOTHING", "42704"),
+    ('"over" ("Y") VALUES (1) ON CONFLICT ("Y") DO NOTHING', ""),
+    ('"over" ("Y") VALUES (1) ON CONFLICT ("a b") DO NOTHING', "42P10"),
+    ('"over" ("Y") VALUES (1) ON CONFLICT ("a b") WHERE d IS NULL DO NOTHING', ""),
+    ("stood_in (a) VALUES (1) ON CONFLICT (a) DO NOTHING", "42P10"),
+    ("stood_in (a) VALUES (1) ON CONFLICT DO NOTHING", ""),
+    ("ruled (a) VALUES (1) ON CONFLICT (a) DO NOTHING", "0A000"),
+    ("unruled (a) VALUES (1) ON CONFLICT (a) DO NOTHING", ""),
+    ("updates VALUES (1) ON CONFLICT (a) DO NOTHING", "0A000"),
+    ("disabled VALUES (1) ON CONFLICT DO NOTHING", "0A000"),
+    ("disabled VALUES (1) ON CONFLICT ON CONSTRAINT no DO NOTHING", "42704"),
+    ("disabled VALUES (1) ON CONFLICT DO UPDATE SET a = 1", "42601"),
+    ("copied VALUES (1) ON CONFLICT (a) DO NOTHING", "0A000"),
+    ("uncopied VALUES (1) ON CONFLICT (a) DO NOTHING", ""),
+    ("swallowed VALUES (1) ON CONFLICT (a) DO NOTHING", ""),
+    ("a_few VALUES (1) ON CONFLICT (a) DO NOTHING", "42P10"),
+    # a name that only the table below has, or an expression of the view: not judged
+    ("renamed (x) VALUES (1) ON CONFLICT (b) DO NOTHING", "42703"),
+    ("renamed (x) VALUES (1) ON CONFLICT (low) DO NOTHING", "42P10"),
+    ("counted (a) VALUES (1) ON CONFLICT (a) DO NOTHING", "55000"),
+    ("kept VALUES (1) ON CONFLICT (a) DO NOTHING", "42809"),
+]
+NOT_JUDGED = 4  # the last of them
+
+
+def test_views_rules_and_foreign_tables(database: Make) -> None:
+    dsn = database(RELATIONS)
+    handed = tuple(Statement(f"{n}.sql", 1, f"INSERT INTO {text}") for n, (text, _) in enumerate(BEHIND))
+    found = [use for use in uses(replace(catalog_of(dsn), statements=handed)) if use.statement]
+    with psycopg.connect(dsn) as connection:
+        for use, (text, expected) in zip(found, BEHIND, strict=True):
+            assert sqlstate(connection, f"INSERT INTO {text}") == expected, text
+            if (text, expected) in BEHIND[-NOT_JUDGED:]:
+                assert use.problem, text
+                continue
+            assert use.table is not None, text
+            arbiter = infer(use.table, use.upsert)
+            assert (arbiter.sqlstate, arbiter.unsure) == (expected, False), text
+
+
+def found_in(dsn: str, *statements: Statement, **options: object) -> Audit:
+    return audit(dsn, "", statements, select=["uniqueness/on-conflict-without-arbiter"], **options)
+
+
+def unjudged(result: Audit) -> list[tuple[str, str]]:
+    return [(entry.object.name, entry.detail) for entry in result.coverage if entry.outcome == "not_checked"]
+
+
+def test_rules_are_searched(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE t (a int, b int UNIQUE); CREATE TABLE log (a int); CREATE VIEW v AS SELECT 1 AS a;"
+        "CREATE RULE wrong AS ON INSERT TO log DO ALSO INSERT INTO t VALUES (new.a) ON CONFLICT (a) DO NOTHING;"
+        "CREATE RULE right_one AS ON DELETE TO log DO ALSO INSERT INTO t VALUES (old.a) ON CONFLICT (b) DO NOTHING;"
+        'CREATE RULE "a ""view" AS ON INSERT TO v DO INSTEAD INSERT INTO t VALUES (new.a) ON CONFLICT (a) DO NOTHING;'
+    )
+    result = found_in(dsn)
+    assert titles(result) == [
+        'An upsert of the rule "a ""view" of public.v fails: no unique index of public.t serves ON CONFLICT (a)',
+        "An upsert of the rule wrong of public.log fails: no unique index of public.t serves ON CONFLICT (a)",
     ]
+    assert {finding.object.name for finding in result.findings} == {
+        "the rule wrong of public.log",
+        'the rule "a ""view" of public.v',
+    }
+    assert all("An upsert of the rule" in finding.message for finding in result.findings)
+
+
+def test_through_a_view(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE t (a int, b int UNIQUE); INSERT INTO t VALUES (1, 1), (1, 2); CREATE VIEW v AS SELECT a AS x, b AS y FROM t;"
+        "CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO v VALUES (1) ON CONFLICT (x) DO NOTHING; END';"
+        "CREATE FUNCTION g() RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO v VALUES (1) ON CONFLICT (y) DO NOTHING; END';"
+    )
+    (finding,) = found_in(dsn).findings
+    assert finding.title == (
+        "public.f() fails: no unique index of public.t serves ON CONFLICT (a); 2 rows of public.t share 1 value"
+    )
+    assert "inserts into public.t through the view public.v with" in finding.message
+
+
+def test_bodies_in_standard_sql(database: Make, version: int) -> None:
+    if version < 14:
+        pytest.skip("for PostgreSQL 14 and later")
+    dsn = database(
+        "CREATE TABLE t (a int, b int UNIQUE, c text);"
+        "CREATE FUNCTION f() RETURNS void LANGUAGE sql BEGIN ATOMIC INSERT INTO t VALUES (1) ON CONFLICT (b) DO NOTHING;"
+        " INSERT INTO t VALUES (1) ON CONFLICT (b, (lower(c))) WHERE c = 'x' DO NOTHING; END"
+    )
+    assert titles(found_in(dsn)) == [
+        "public.f() fails: no unique index of public.t serves ON CONFLICT (b, lower(c)) WHERE (c = 'x'::text)"
+    ]
+
+
+def test_another_language_is_named(database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE t (a int); CREATE LANGUAGE odd HANDLER plpgsql_call_handler;"
+        "CREATE FUNCTION f() RETURNS void LANGUAGE odd AS 'execute(\"INSERT INTO t ON  Conflict (a) DO NOTHING\")';"
+        "CREATE FUNCTION g() RETURNS void LANGUAGE odd AS 'execute(\"INSERT INTO t\")';"
+    )
+    assert unjudged(found_in(dsn)) == [("f()", "its text says ON CONFLICT, and its language is odd")]
+
+
+def test_a_table_that_is_guessed_is_a_suspicion(database: Make) -> None:
+    dsn = database(
+        "CREATE SCHEMA a; CREATE TABLE a.t (x int); CREATE TABLE t (x int); CREATE TABLE alone (x int);"
+        "CREATE FUNCTION sure() RETURNS void LANGUAGE sql SET search_path = a AS 'INSERT INTO t VALUES (1) ON CONFLICT (x) DO NOTHING';"
+    )
+    texts = ("t", "public.t", "alone")
+    handed = [Statement(f"{t}.sql", 1, f"INSERT INTO {t} VALUES (1) ON CONFLICT (x) DO NOTHING") for t in texts]
+    result = found_in(dsn, *handed)
+    assert {f.object.name: (f.severity.value, f.confidence.value) for f in result.findings} == {
+        "sure()": ("error", "proven"),
+        "t.sql": ("warning", "suspected"),
+        "public.t.sql": ("error", "proven"),
+        "alone.sql": ("error", "proven"),
+    }
+    assert sum("Several tables are called t" in f.message for f in result.findings) == 1
+
+
+# --- texts ---------------------------------------------------------------------------------------------------------------
+
+INSERTS = "INSERT INTO t VALUES (1) ON CONFLICT (a) DO NOTHING"
+DYNAMIC, PLACEHOLDER = "it is put together at run time", "it holds a placeholder, or is no plain SQL"
+NO_ACTION = "neither DO NOTHING nor DO UPDATE follows"
+BODIES = [
+    (f"EXECUTE '{INSERTS}'", "t", ("a",), ""),
+    ("EXECUTE 'INSERT INTO t VALUES ($1) ' || 'ON CONFLICT (a)' || ' DO NOTHING' USING x", "t", ("a",), ""),
+    ("FOR r IN EXECUTE E'INSERT INTO t\\n VALUES (1) ON CONFLICT (a) DO NOTHING RETURNING *' LOOP", "t", ("a",), ""),
+    (
+        "EXECUTE format('INSERT INTO %I VALUES (%L) ON CONFLICT (%I, b) DO NOTHING', 'T', x, 'c d')",
+        "T",
+        ('"c d"', "b"),
+        "",
+    ),
+    (
+        "EXECUTE format('INSERT INTO t VALUES (%2$L, %1$L, %%) ON CONFLICT (%3$s) DO NOTHING', x, y, 'a')",
+        "t",
+        ("a",),
+        "",
+    ),
+    ("EXECUTE 'INSERT INTO t VALUES (' || quote_literal(f(x, y)) || ') ON CONFLICT (a) DO NOTHING'", "t", ("a",), ""),
+    ("EXECUTE 'INSERT INTO t (' || quote_ident(x) || ') VALUES (1) ON CONFLICT (a) DO NOTHING'", "t", ("a",), ""),
+    # of what is known at run time only
+    ("EXECUTE 'INSERT INTO ' || quote_ident(x) || ' VALUES (1) ON CONFLICT (a) DO NOTHING'", "", ("a",), DYNAMIC),
+    ("EXECUTE format('INSERT INTO t VALUES (1) ON CONFLICT (%I) DO NOTHING', x)", "t", (), DYNAMIC),
+    ("EXECUTE format('INSERT INTO t VALUES (%s) ON CONFLICT (a) DO NOTHING', x)", "", (), DYNAMIC),
+    ("EXECUTE format('INSERT INTO t VALUES (%-10s) ON CONFLICT (a) DO NOTHING', 'x')", "", (), DYNAMIC),
+    ("EXECUTE format('INSERT INTO t VALUES (%s) ON CONFLICT (a) DO NOTHING')", "", (), DYNAMIC),
+    ("EXECUTE format(x || 'ON CONFLICT (a) DO NOTHING', 'INSERT INTO t VALUES (1)')", "", (), DYNAMIC),
+    ("EXECUTE 'INSERT INTO t VALUES (' || (quote_literal(x) || ') ON CONFLICT (a) DO NOTHING')", "", (), DYNAMIC),
+    ("EXECUTE quote_literal(x) + (y) || 'INSERT INTO t VALUES (1) ON CONFLICT (a) DO NOTHING'", "", (), DYNAMIC),
+    ("EXECUTE 'INSERT INTO t VALUES (' || x || ') ON CONFLICT (a) DO NOTHING'", "", (), DYNAMIC),
+    (f"q := '{INSERTS}'; EXECUTE q", "", (), DYNAMIC),
+    # broken off, or of another dialect
+    ("INSERT INTO t VALUES (1) ON CONFLICT", "t", (), NO_ACTION),
+    ("INSERT INTO t VALUES (1) ON CONFLICT (a", "t", (), NO_ACTION),
+    ("INSERT INTO t VALUES (1) ON CONFLICT (a) WHERE b DO", "t", (), NO_ACTION),
+    ("INSERT INTO t VALUES (1) ON CONFLICT (a) DO REPLACE", "t", (), NO_ACTION),
+    ("INSERT INTO `t` VALUES (1) ON CONFLICT (a) DO NOTHING", "", ("a",), PLACEHOLDER),
+    ("INSERT INTO {{ t }} VALUES (1) ON CONFLICT (a) DO NOTHING", "", ("a",), PLACEHOLDER),
+    ("INSERT INTO t VALUES (1) ON CONFLICT (${key}) DO NOTHING", "t", (), PLACEHOLDER),
+    ("INSERT INTO t VALUES (1) ON CONFLICT (:key) DO NOTHING", "t", (), PLACEHOLDER),
+    ("INSERT INTO t VALUES (1) ON DUPLICATE KEY UPDATE a = 1", "t", (), "ON DUPLICATE KEY is no SQL of PostgreSQL"),
+]
+
+
+@pytest.mark.parametrize(("text", "table", "targets", "obscure"), BODIES, ids=[text[:70] for text, *_ in BODIES])
+def test_what_a_body_says(text: str, table: str, targets: tuple[str, ...], obscure: str) -> None:
+    (found,) = read(f"BEGIN\n{text}; END").upserts
+    assert (found.table, found.targets, found.obscure, found.line) == (table, targets, obscure, 2)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO t SELECT 1 FROM x JOIN conflict ON conflict.a = x.a",
+        "INSERT INTO t SELECT 1 FROM x JOIN y ON conflict (a)",
+        f"RAISE NOTICE '{INSERTS}'",
+        f"-- {INSERTS}",
+        "EXECUTE 'INSERT INTO t VALUES (1)'",
+        "GRANT EXECUTE ON FUNCTION f TO x",
+    ],
 )
-SAID = {
-    "b = 'x'": ["b='x'", "b = 'x'::text", "'x' = b"],
-    "b <> 'y'": ["b != 'y'"],
-    "d": ["d = true", "(d)", "d IS TRUE"],
-}
-PREDICATES = st.none() | st.lists(CONDITIONS, min_size=1, max_size=3).map(" AND ".join)
+def test_what_is_no_upsert(text: str) -> None:
+    assert read(f"BEGIN {text}; END").upserts == ()
 
 
-@st.composite
-def a_case(draw: st.DrawFn) -> tuple[list[str], str, str]:
-    """The indexes of a table, and the target list and predicate of a statement that may or may not fit one of them."""
-    indexes = []
-    keys: list[list[str]] = []
-    predicates: list[str | None] = []
-    for number in range(draw(st.integers(1, 4))):
-        held = draw(st.lists(KEYS, min_size=1, max_size=3, unique=True))
-        predicate = draw(PREDICATES)
-        unique = draw(st.sampled_from(["UNIQUE ", "UNIQUE ", "UNIQUE ", ""]))
-        include = draw(st.sampled_from(["", "", " INCLUDE (d)"]))
-        where = f" WHERE {predicate}" if predicate else ""
-        indexes.append(f"CREATE {unique}INDEX i{number} ON t ({', '.join(held)}){include}{where}")
-        keys.append(held)
-        predicates.append(predicate)
-    if draw(st.booleans()):
-        indexes.append("ALTER TABLE t ADD CONSTRAINT late UNIQUE (a, b) DEFERRABLE")
-    chosen = draw(st.integers(0, len(keys) - 1))
-    wanted = list(keys[chosen]) if draw(st.integers(0, 4)) else draw(st.lists(KEYS, min_size=1, max_size=3))
-    targets = [draw(st.sampled_from([key, *SPELLINGS[key]])) for key in draw(st.permutations(wanted))]
-    said = predicates[chosen] if draw(st.integers(0, 4)) else draw(PREDICATES)
-    if said is not None:
-        parts = [draw(st.sampled_from([part, part, *SAID.get(part, [])])) for part in said.split(" AND ")]
-        if "BETWEEN" not in said:
-            parts = list(draw(st.permutations(parts)))
-        parts += draw(st.sampled_from([[], [], ["a > 7"]]))
-        said = " AND ".join(parts)
-    return indexes, ", ".join(targets), f" WHERE {said}" if said else ""
+SCRIPTS = [
+    (f"DO $$BEGIN {INSERTS}; END$$;", [""]),
+    (f"DO LANGUAGE plpgsql $$BEGIN {INSERTS}; END$$;", [""]),
+    (f"CREATE FUNCTION f() RETURNS void LANGUAGE 'SQL' AS '{INSERTS}';", [""]),
+    (f"CREATE FUNCTION f() RETURNS void AS $x$ {INSERTS} $x$ LANGUAGE sql; SELECT 1", [""]),
+    (
+        f"CREATE FUNCTION f() RETURNS void LANGUAGE plpython3u AS $$execute('{INSERTS}')$$;",
+        ["its language is plpython3u"],
+    ),
+    (f"DO $$ {INSERTS} $$ LANGUAGE plperl;", ["its language is plperl"]),
+    (f"SELECT 1; DO $$BEGIN {INSERTS}; END$$; CREATE FUNCTION g() RETURNS int LANGUAGE plperl AS $$1$$;", [""]),
+    (f"DO $$BEGIN {INSERTS}; RAISE 'x$$;", ["", "a quote or comment is never closed"]),
+    (f"INSERT INTO notes VALUES ($$ {INSERTS} $$);", []),
+    (f"\\set x 1\n\\i other.sql\n\\copy t from 'x'\n{INSERTS} \\g\n{INSERTS};", ["", ""]),
+    ("INSERT INTO t VALUES (:'x', :y) ON CONFLICT (a) DO NOTHING;", [""]),
+    (f"COPY t FROM STDIN;\n{INSERTS};\n\\.\n{INSERTS};", [""]),
+    (f"PREPARE p AS {INSERTS}; EXECUTE p('ON CONFLICT');", [""]),
+]
 
 
-def test_the_inference_agrees_with_the_planner(database: Make) -> None:
-    dsn = database("CREATE TABLE t (a int, b text, c varchar(20), d boolean)")
-    seen = {"served": 0, "refused": 0, "unsure": 0}
-    with psycopg.connect(dsn, autocommit=True) as connection, Session(Target(dsn)) as session:
+@pytest.mark.parametrize(("text", "expected"), SCRIPTS, ids=[text[:70] for text, _ in SCRIPTS])
+def test_what_a_script_says(text: str, expected: list[str]) -> None:
+    assert [found.obscure for found in read(text, script=True).upserts] == expected
 
-        @settings(
-            max_examples=300, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck), database=None
-        )
-        @given(a_case())
-        def agree(case: tuple[list[str], str, str]) -> None:
-            indexes, targets, where = case
-            connection.execute("DROP TABLE t; CREATE TABLE t (a int, b text, c varchar(20), d boolean)")
-            for index in indexes:
-                connection.execute(index.encode())
-            statement = f"INSERT INTO t DEFAULT VALUES ON CONFLICT ({targets}){where} DO NOTHING"
-            upsert = upsert_of(statement)
-            table = open_catalog(session).by_name["public", "t"]
-            arbiter = infer(table, upsert)
-            try:
-                connection.execute(f"EXPLAIN {statement}".encode())
-                planned = True
-            except psycopg.errors.InvalidColumnReference:
-                planned = False
-            with session.transaction() as fetch:
-                assert ask(Planned(table, upsert.targets, upsert.predicate), fetch, Samples()).count == planned
-            if arbiter.unsure:
-                seen["unsure"] += 1
-            elif planned:
-                seen["served"] += 1
-                assert arbiter.sqlstate in ("", "55000")
-                assert arbiter.indexes
-            else:
-                seen["refused"] += 1
-                assert arbiter.sqlstate == "42P10"
 
-        agree()
-    # It decides most cases alone, although these are chosen to be hard.
-    assert min(seen.values()) > 50, seen
+@pytest.mark.parametrize(
+    "made",
+    [
+        "CREATE TEMP TABLE IF NOT EXISTS t (a int);",
+        "CREATE LOCAL TEMPORARY TABLE t AS SELECT 1 AS a;",
+        "CREATE TABLE pg_temp.t (a int);",
+        "SELECT 1 AS a INTO TEMP t;",
+        "SELECT 1 AS a INTO TEMPORARY TABLE t;",
+    ],
+)
+def test_temporary_tables(made: str) -> None:
+    assert read(f"{made} INSERT INTO t VALUES (1)").temporary == {"t"}
+    assert read("CREATE TABLE t (a int); INSERT INTO t VALUES (1)").temporary == frozenset()
+
+
+def test_strings_in_strings_come_to_an_end() -> None:
+    text = INSERTS
+    for number in range(3000):
+        text = f"EXECUTE $a{number}${text}$a{number}$;"
+        if number == 6:
+            assert [found.targets for found in read(text).upserts] == [("a",)]
+    assert [found.obscure for found in read(text).upserts] == [DYNAMIC]
+
+
+# --- files -----------------------------------------------------------------------------------------------------------------
+
+
+def test_files_of_every_kind(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "a.sql").write_text("SELECT 'ä'", encoding="utf-8")
+    (tmp_path / "B.SQL").write_bytes("SELECT 'ä'".encode("latin-1"))
+    (tmp_path / "deep" / "c.sql").write_text("SELECT 'ä'", encoding="utf-16")
+    (tmp_path / "deep" / "binary.sql").write_bytes(b"SELECT \0 ON CONFLICT")
+    (tmp_path / "folder.sql").mkdir()
+    (tmp_path / "deep" / "loop").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "gone.sql").symlink_to(tmp_path / "nothing.sql")
+    (tmp_path / "self.sql").symlink_to(tmp_path / "self.sql")
+    (tmp_path / "notes.txt").write_text(INSERTS)
+    os.mkfifo(tmp_path / "pipe.sql")
+    with (tmp_path / "huge.sql").open("wb") as huge:
+        huge.truncate(LARGEST + 1)
+    found = {Path(one.source).name: one for one in read_files([tmp_path])}
+    assert {name: one.text for name, one in found.items() if not one.problem} == {
+        name: "SELECT 'ä'" for name in ("a.sql", "B.SQL", "c.sql")
+    }
+    problems = {name: one.problem for name, one in found.items() if one.problem}
+    assert problems.keys() == {"binary.sql", "gone.sql", "self.sql", "huge.sql"}
+    assert problems["binary.sql"] == "the file is no text"
+    assert problems["huge.sql"] == "the file is larger than 16 MiB"
+    assert problems["gone.sql"] == "the file cannot be read: No such file or directory"
+    for name in ("gone.sql", "nothing.sql"):
+        with pytest.raises(UsageError, match="No such file"):
+            read_files([tmp_path / name])
+
+
+def test_a_file_that_cannot_be_judged_is_named(database: Make, tmp_path: Path) -> None:
+    dsn = database("CREATE TABLE t (a int, n text); CREATE UNIQUE INDEX ON t (a) WHERE n = '\u00f6'")
+    (tmp_path / "binary.sql").write_bytes(b"\0")
+    (tmp_path / "old.sql").write_bytes(f"{INSERTS[:-11]} WHERE n > 'ä' DO NOTHING".encode("latin-1"))
+    (tmp_path / "open.sql").write_text(f"{INSERTS}; SELECT 'x")
+    result = found_in(dsn, *read_files([tmp_path]))
+    assert titles(result) == [
+        "An upsert of old.sql fails: no unique index of public.t serves ON CONFLICT (a) WHERE n > 'ä'",
+        "An upsert of open.sql fails: no unique index of public.t serves ON CONFLICT (a)",
+    ]
+    assert unjudged(result) == [
+        ("binary.sql", "the file is no text"),
+        ("open.sql", "a quote or comment of line 1 is never closed: what follows it was not read"),
+    ]
+
+
+# --- what the server has recorded ----------------------------------------------------------------------------------------
+
+RECORDED = """
+CREATE TABLE t (a int, b int, c int UNIQUE);
+CREATE UNIQUE INDEX ON t (b) WHERE a = 1;
+CREATE FUNCTION f() RETURNS void LANGUAGE sql AS 'INSERT INTO t VALUES (1) ON CONFLICT (a) WHERE b = 7 DO NOTHING';
+"""
+
+
+def recorded(text: str, *, nested: bool | None = False) -> Statement:
+    return Statement("pg_stat_statements", 1, text, recorded=True, nested=nested)
+
+
+@pytest.mark.parametrize(
+    ("text", "nested", "expected"),
+    [
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (a, b) DO NOTHING", False, "failed"),
+        ("/* app */ WITH x AS (SELECT $1) INSERT INTO t SELECT * FROM x ON CONFLICT (a, b) DO NOTHING", None, "failed"),
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (c) DO NOTHING", False, "passed"),
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (b) WHERE a = $2 DO NOTHING", False, "not_checked"),
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (c) WHERE a = $2 DO NOTHING", False, "passed"),
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (a", False, "not_checked"),
+        # what the function says, or a file; a client's beside a function's
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (a) WHERE b = $2 DO NOTHING", True, None),
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (a) WHERE b = $2 DO NOTHING", None, None),
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (a) WHERE b = $2 DO NOTHING", False, "failed"),
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (b, a) DO NOTHING", False, None),
+        ("INSERT INTO t VALUES ($1) ON CONFLICT (b, a) DO UPDATE SET a = $2", True, "failed"),
+        # no insert, and a table that is gone
+        ("CREATE RULE r AS ON INSERT TO x DO ALSO INSERT INTO t VALUES (1) ON CONFLICT (a, b) DO NOTHING", False, None),
+        ("EXPLAIN INSERT INTO t VALUES (1) ON CONFLICT (a, b) DO NOTHING", False, None),
+        ("INSERT INTO gone VALUES ($1) ON CONFLICT (a) DO NOTHING", False, None),
+        ("no text at all, but ON CONFLICT", False, None),
+    ],
+)
+def test_recorded_statements(text: str, nested: bool | None, expected: str | None, database: Make) -> None:
+    file = Statement("app.sql", 1, "INSERT INTO t VALUES (1) ON CONFLICT (b, a) DO NOTHING")
+    result = found_in(database(RECORDED), file, recorded(text, nested=nested))
+    outcomes = [entry.outcome for entry in result.coverage if entry.object.name == "pg_stat_statements"]
+    assert outcomes == ([expected] if expected else [])
+
+
+def test_what_is_said_of_a_recorded_statement(database: Make) -> None:
+    text = "INSERT INTO t SELECT 'a secret' ON CONFLICT (a, b) DO NOTHING"
+    result = found_in(database(RECORDED), recorded(text), recorded(f"{text} RETURNING 1"), depth="catalog")
+    (finding,) = [finding for finding in result.findings if finding.object.name == "pg_stat_statements"]
+    assert finding.title == (
+        "An upsert that pg_stat_statements has recorded fails: no unique index of public.t serves ON CONFLICT (a, b)"
+    )
+    assert finding.message.startswith(
+        "An upsert that pg_stat_statements has recorded inserts into public.t with ON CON"
+    )
+    assert "a secret" not in repr(finding)
+
+
+@pytest.mark.parametrize("schema", ["public", 'a "%s" schema'])
+def test_pg_stat_statements(schema: str, database: Make, version: int) -> None:
+    if not MAJOR:
+        pytest.skip("the embedded PostgreSQL 18 has no pg_stat_statements")
+    name = '"' + schema.replace('"', '""') + '"'
+    extension = f"CREATE SCHEMA IF NOT EXISTS {name}; CREATE EXTENSION pg_stat_statements SCHEMA {name};"
+    dsn, other = database(extension), database("CREATE TABLE t (a int, b int UNIQUE)")
+    with psycopg.connect(other, autocommit=True) as connection:
+        connection.execute("INSERT INTO t VALUES (1, 2) ON CONFLICT (b) DO NOTHING")
+    body = "BEGIN INSERT INTO t (a, b) VALUES (8, 8) ON CONFLICT (a, b) DO NOTHING; EXECUTE x; END"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for statement in (
+            "CREATE TABLE t (a int UNIQUE, b int, c text)",
+            "CREATE UNIQUE INDEX t_b ON t (b) WHERE c = 'x'",
+            "CREATE UNIQUE INDEX t_ab ON t (a, b)",
+            f"CREATE FUNCTION f(x text) RETURNS void LANGUAGE plpgsql AS $$ {body} $$",
+            "INSERT INTO t VALUES (1, 1, 'a secret') ON CONFLICT (a) DO UPDATE SET c = 'a secret'",
+            "INSERT INTO t VALUES (2, 2, 'a secret') ON CONFLICT (b) WHERE c = 'x' DO NOTHING",
+            "SELECT f('INSERT INTO t VALUES (9) ON CONFLICT (b, a) DO NOTHING')",
+            "CREATE TEMP TABLE own (a int UNIQUE)",
+            "INSERT INTO own VALUES (1) ON CONFLICT (a) DO NOTHING",
+            "ALTER TABLE t DROP CONSTRAINT t_a_key",
+            "DROP INDEX t_ab",
+        ):
+            connection.execute(statement.encode())
+    result = found_in(dsn)
+    assert titles(result) == [
+        "An upsert that pg_stat_statements has recorded fails: no unique index of public.t serves ON CONFLICT (a)",
+        "An upsert that pg_stat_statements has recorded fails: no unique index of public.t serves ON CONFLICT (b, a)",
+        "public.f() fails: no unique index of public.t serves ON CONFLICT (a, b)",
+    ]
+    (left,) = unjudged(result)
+    assert left[1].startswith("whether an index fits ON CONFLICT (b) WHERE c = $")
+    assert "a secret" not in repr(result)
+    # whose texts are hidden; who may not read it at all
+    told = {}
+    usage = f"GRANT USAGE ON SCHEMA {name} TO {{role}}"
+    for grants in ((usage,), (usage, "GRANT pg_read_all_stats TO {role}"), ()):
+        reader = found_in(login(dsn, *grants))
+        told[grants] = (len(reader.findings), [note for note in reader.notes if "pg_stat_statements" in note])
+    hidden, read_all, refused = told.values()
+    assert hidden[0] == 1
+    assert "from this login: pg_read_all_stats shows them" in hidden[1][0]
+    assert read_all == (3, [])
+    if schema == "public":
+        assert refused == hidden
+    else:
+        assert refused[0] == 1
+        assert "could not be read (SQLSTATE 42501)" in refused[1][0]
+
+
+def test_an_extension_of_that_name_whose_function_is_no_c_is_not_called(database: Make) -> None:
+    """Only a superuser writes functions in C: one in another language may be anybody's."""
+    dsn = database(
+        "CREATE FUNCTION pg_stat_statements(boolean) RETURNS TABLE (dbid oid, query text) LANGUAGE plpgsql AS"
+        " 'BEGIN RAISE EXCEPTION ''called''; END';"
+        "SET allow_system_table_mods = on;"
+        "INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)"
+        " VALUES (99999, 'pg_stat_statements', 10, 2200, true, '1.8');"
+        "INSERT INTO pg_depend VALUES ('pg_proc'::regclass, 'pg_stat_statements(boolean)'::regprocedure, 0,"
+        " 'pg_extension'::regclass, 99999, 0, 'e')"
+    )
+    catalog = catalog_of(dsn)
+    assert catalog.extensions["pg_stat_statements"] == "1.8"
+    assert (catalog.statements, catalog.unrecorded) == ((), "")
+
+
+def test_what_begins_as_an_insert() -> None:
+    assert writes(INSERTS)
+    assert writes(f"-- a comment\n/* another */ with x AS (SELECT 1) {INSERTS}")
+    assert not any(writes(text) for text in ("", "DO $$ insert $$", "(insert)", "EXPLAIN INSERT", '"insert"'))

@@ -12,16 +12,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from itertools import count
 from typing import Any
 
 import psycopg
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from auditor.text import ident
 from tests.conftest import Make
-from tests.helpers import audit
+from tests.helpers import audit, drawn
 
 SCHEMAS = int(os.environ.get("AUDITOR_REPROOF_SCHEMAS", "1000"))
 SEED = int(os.environ.get("AUDITOR_REPROOF_SEED", "0")) or secrets.randbits(32)
@@ -567,29 +565,6 @@ class Script:
 # --- the proof -------------------------------------------------------------------------------------------------------
 
 
-def drawn(strategy: st.SearchStrategy[Schema]) -> list[Schema]:
-    """SCHEMAS different random schemas of SEED."""
-    found: dict[Schema, None] = {}
-    for number in count():
-        if len(found) >= SCHEMAS:
-            break
-
-        @seed(SEED + number)
-        @settings(
-            max_examples=max(SCHEMAS - len(found), 20),
-            phases=[Phase.generate],
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(strategy)
-        def collect(made: Schema) -> None:
-            found[made] = None
-
-        collect()
-    return list(found)[:SCHEMAS]
-
-
 def available(connection: psycopg.Connection[Any], version: int) -> tuple[list[Kind], list[Kind]]:
     """The kinds of ordinary columns and of those beside a PERIOD, with what this server was built with."""
     kinds, gist = list(KINDS), list(RANGES)
@@ -621,7 +596,7 @@ def test_random_foreign_keys(database: Make, version: int, record_property: Call
     started = time.monotonic()
     dsn = database(PREPARED)
     with psycopg.connect(dsn, autocommit=True) as connection:
-        made = drawn(schemas(*available(connection, version), version))
+        made = drawn(schemas(*available(connection, version), version), SCHEMAS, SEED)
         scripts = {f"s{number}": Script(one, f"s{number}") for number, one in enumerate(made)}
         for script in scripts.values():
             try:

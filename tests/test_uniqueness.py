@@ -10,12 +10,14 @@ import pytest
 
 from auditor.audit import Audit
 from auditor.catalog.model import Statement
-from auditor.check import Finding, Fix, Severity
+from auditor.check import Confidence, Finding, Fix, Severity
 from auditor.text import qualified
 from tests.conftest import Make
 from tests.helpers import audit, login, titles
 
 CASES = sorted((Path(__file__).parent / "checks" / "uniqueness").glob("*.sql"))
+# No statement makes an index invalid, or a valid one wrong: test_unique_keys.py.
+ONE_WAY = {"uniqueness/invalid-unique-index", "uniqueness/unique-violated"}
 State = tuple[object, ...]
 
 
@@ -72,14 +74,20 @@ def test_every_fix_ends_its_finding_and_its_rollback_brings_it_back(path: Path, 
     findings = case.audit().findings
     before = {finding.fingerprint for finding in findings}
     whole = state(case.dsn)
-    tried = 0
+    tried = untried = 0
     for finding in findings:
+        if finding.check in ONE_WAY:
+            untried += 1
+            continue
         assert [fix.recommended for fix in finding.fixes].count(True) == 1, finding.title
         assert finding.fixes[0].recommended
         for fix in finding.fixes:
             assert all(statement.endswith(";") and "\n" not in statement for statement in (*fix.sql, *fix.rollback))
             assert fix.sql or fix.caveats
             assert bool(fix.locks) == bool(fix.sql)
+            if any("REPLACE with" in statement for statement in fix.sql):
+                untried += 1
+                continue
             if fix.sql:
                 tried += 1
                 run(case.dsn, *fix.sql)
@@ -87,7 +95,7 @@ def test_every_fix_ends_its_finding_and_its_rollback_brings_it_back(path: Path, 
                 run(case.dsn, *fix.rollback)
                 assert state(case.dsn) == whole, (finding.title, fix.title)
     assert case.fingerprints() == before
-    assert tried >= len(findings) // 2
+    assert tried >= (len(findings) - untried) // 2
 
 
 def judge(case: Case, finding: Finding, fix: Fix, before: set[str]) -> None:
@@ -105,7 +113,9 @@ def judge(case: Case, finding: Finding, fix: Fix, before: set[str]) -> None:
     for new in (after[name].title for name in after.keys() - before):
         reused = any(caveat.startswith("Deleted rows") for caveat in fix.caveats) and "deleted row" in new.lower()
         relying = any(f"{word} relies on" in caveat for word in new.split() for caveat in fix.caveats)
-        assert reused or relying, (new, fix.title)
+        # A key that the rows stood in the way of is made; what NULL lets into it is the next thing to look at.
+        loophole = new.endswith("lets them in") and "unique index" in fix.title
+        assert reused or relying or loophole, (new, fix.title)
 
 
 # --- replacing a key -------------------------------------------------------------------------------------------------
@@ -212,16 +222,16 @@ def test_partitioned_tables_get_what_they_can_have(database: Make) -> None:
         "ALTER TABLE p ADD COLUMN ref text; INSERT INTO p VALUES (1, 'a', now())"
     )
     whole = state(dsn)
-    result = audit(dsn, select=["uniqueness"])
+    result = audit(dsn, select=BLOCKS)
     assert titles(result) == [
         "1 deleted row of public.p holds its (site, name): the same values cannot be inserted again"
     ]
     fix = recommended(result)
     run(dsn, *fix.sql)
-    assert titles(audit(dsn, select=["uniqueness"])) == []
+    assert titles(audit(dsn, select=BLOCKS)) == []
     run(dsn, *fix.rollback)
     assert state(dsn)[0] == whole[0]
-    assert titles(audit(dsn, select=["uniqueness"])) == titles(result)
+    assert titles(audit(dsn, select=BLOCKS)) == titles(result)
 
 
 # --- duplicates ------------------------------------------------------------------------------------------------------
@@ -235,7 +245,7 @@ def test_of_duplicates_the_referenced_row_stays_else_the_latest_else_the_highest
             (5, 'c', '2024-01-01'), (6, 'c', '2024-01-01'), (7, 'd', NULL), (8, 'd', '2024-01-01'), (9, NULL, NULL), (10, NULL, NULL);
         INSERT INTO posts VALUES (1, 1)"""
     )
-    run(dsn, *recommended(audit(dsn, '[[unique]]\ntable = "people"\ncolumns = ["email"]', select=["uniqueness"])).sql)
+    run(dsn, *recommended(audit(dsn, '[[unique]]\ntable = "people"\ncolumns = ["email"]', select=BLOCKS)).sql)
     with psycopg.connect(dsn) as connection:
         left = [row[0] for row in connection.execute("SELECT id FROM people ORDER BY id").fetchall()]
     assert left == [1, 3, 6, 8, 9, 10]
@@ -403,7 +413,7 @@ def test_names_mean_what_they_mean_in_the_function(database: Make) -> None:
         ("quoted_path()", "passed"),
         ("single()", "passed"),
         ("two_of_them()", "not_checked"),
-        ("view()", "not_checked"),
+        ("view()", "failed"),
     ]
     assert result.run.status == "incomplete"
 
@@ -443,7 +453,7 @@ def test_hostile_names_pass_through(database: Make) -> None:
         f" ON CONFLICT ({quoted}) WHERE {quoted} = 'x' DO UPDATE SET {quoted} = 'x';"
         f" INSERT INTO {quoted} VALUES (1) ON CONFLICT ({quoted}, deleted_at) WHERE {quoted} <> 'x' DO NOTHING; END$$;"
     )
-    result = audit(dsn, select=["uniqueness"])
+    result = audit(dsn, select=["uniqueness"], ignore=["uniqueness/no-unique-key"])
     assert sorted(finding.check for finding in result.findings) == [
         "uniqueness/on-conflict-without-arbiter",
         "uniqueness/soft-delete-blocks-reuse",
@@ -455,3 +465,97 @@ def test_hostile_names_pass_through(database: Make) -> None:
         run(dsn, *fix.sql)
         run(dsn, *fix.rollback)
         assert state(dsn) == whole
+
+
+# --- what marks a deleted row, what is random --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("columns", "row", "said", "severity"),
+    [
+        ("deleted_at timestamptz", "now()", "deleted_at is a timestamp with time zone that may be NULL", Severity.ERROR),
+        ("discarded_at date", "now()", "discarded_at is a date that may be NULL", Severity.ERROR),
+        ("is_deleted boolean", "true", "is_deleted is a boolean", Severity.ERROR),
+        ("state text CONSTRAINT words CHECK (state IN ('a', 'deleted'))", "'deleted'", "state may be 'deleted': the CHECK words admits it", Severity.WARNING),
+        ("team_status text", "'Deleted'", "team_status may be 'Deleted': rows hold it", Severity.WARNING),
+        ("active boolean, revoked_at date", "true, now()", "active and revoked_at together say whether a row is in force", Severity.WARNING),
+    ],
+)  # fmt: skip
+def test_the_finding_says_what_tells_a_deleted_row(
+    columns: str, row: str, said: str, severity: Severity, database: Make
+) -> None:
+    dsn = database(f"CREATE TABLE teams (name text UNIQUE, {columns}); INSERT INTO teams VALUES ('a', {row})")
+    (finding,) = audit(dsn, select=BLOCKS).findings
+    assert f"is inferred: {said}. [soft_delete.tables] in the configuration settles it." in finding.message
+    assert (finding.severity, finding.confidence) == (severity, Confidence.SUSPECTED)
+    again = "INSERT INTO teams (name) VALUES ('a')"
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        run(dsn, again)
+    run(dsn, *recommended(audit(dsn, select=BLOCKS)).sql, again)
+    for nothing in ("{}", '{ name = "IS NULL" }'):
+        config = f'[soft_delete.tables]\n"public.teams" = {nothing}\n'
+        assert audit(dsn, config, select=BLOCKS).findings == ()
+
+
+def test_without_rows_nothing_is_said_of_words_and_of_what_rows_would_decide(database: Make) -> None:
+    dsn = database(
+        """
+        CREATE TABLE sites (name text UNIQUE, status text CHECK (status IN ('a', 'deleted')));
+        CREATE TABLE teams (name text UNIQUE, status text);
+        CREATE TABLE grants (name text UNIQUE, active boolean, revoked_at date);
+        CREATE TABLE links (key text UNIQUE, deleted_at date);
+        CREATE TABLE boxes (name text UNIQUE, deleted_at date);
+        """
+    )
+    result = audit(dsn, select=BLOCKS, depth="catalog")
+    assert [finding.object.table for finding in result.findings] == ["boxes"]
+    assert {(e.object.table, e.outcome) for e in result.coverage} == {
+        ("sites", "skipped"), ("teams", "skipped"), ("grants", "skipped"), ("links", "skipped"), ("boxes", "failed"),
+    }  # fmt: skip
+    # Of no rows none is deleted; of no rows none is random.
+    assert [f.object.table for f in audit(dsn, select=BLOCKS).findings] == ["boxes", "links"]
+
+
+@pytest.mark.parametrize(
+    ("values", "random"),
+    [
+        ("md5(n::text)", True),
+        ("'inv_' || substr(md5(n::text), 1, 16)", True),
+        ("CASE WHEN n % 3 = 0 THEN md5(n::text) END", False),  # nothing is known of the NULLs
+        ("CASE n WHEN 7 THEN 'chosen' ELSE md5(n::text) END", False),
+        ("substr(md5(n::text), 1, 15)", False),
+        ("'feature-rollout-' || n", False),
+        ("'tenant/' || n || '/' || md5(n::text) || '.png'", False),
+        ("'CATEGORY2024NUMBER' || n", False),
+        ("'github_pat_' || substr(md5(n::text), 1, 22)", True),
+        ("substr(translate(encode(sha256(n::text::bytea), 'base64'), E'\\n+/=', ''), 1, 16)", True),
+        ("(ARRAY['acme','globex','initech'])[1 + n % 3] || '-2024-0101-' || lpad(n::text, 6, '0')", False),
+        ("lpad(n::text, 20, '0')", False),
+        ("(ARRAY['q1','plan2','v3release4'])[1 + n % 3] || 'model2024rev' || n", False),
+    ],
+)
+def test_a_key_is_random_when_all_its_rows_look_so(values: str, random: bool, database: Make) -> None:
+    dsn = database(
+        "CREATE TABLE links (key text UNIQUE, deleted_at date);"
+        f"INSERT INTO links SELECT {values}, now() FROM generate_series(1, 90) AS n"
+    )
+    assert bool(audit(dsn, select=BLOCKS).findings) is not random
+    if values.startswith("CASE WHEN"):
+        run(dsn, "ANALYZE")
+        assert audit(dsn, select=BLOCKS).findings == ()
+
+
+def test_words_hold_quotes_and_a_status_says_deleted_to_other_checks_too(database: Make) -> None:
+    dsn = database(
+        """
+        CREATE TABLE "o'teams" (id int PRIMARY KEY, name text, "status" text NOT NULL CHECK ("status" IN ('it''s', 'deleted')));
+        CREATE TABLE posts (id int PRIMARY KEY, team int REFERENCES "o'teams" ON DELETE CASCADE);
+        INSERT INTO "o'teams" VALUES (1, 'a', 'it''s'), (2, 'a', 'deleted'), (3, 'b', 'it''s');
+        INSERT INTO posts VALUES (1, 2);
+        """
+    )
+    config = "[[unique]]\ntable = '''\"o'teams\"'''\ncolumns = [\"name\"]\n"
+    assert titles(audit(dsn, config, select=["uniqueness", "references/soft-deleted-parent"])) == [
+        '1 row of public.posts belongs to 1 deleted row of public."o\'teams"',
+        'No unique index keeps name of public."o\'teams" apart (no duplicates stand in the way of one)',
+    ]

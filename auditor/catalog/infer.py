@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from auditor.arbiter import columns_of, find_table, uses
+from auditor.arbiter import columns_of, find_table, implied, uses
 from auditor.catalog.model import (
     BusinessKey,
     Catalog,
@@ -31,12 +31,15 @@ from auditor.catalog.names import singular as singular
 from auditor.catalog.names import words as words
 from auditor.catalog.references import INTEGERS, UUID, inferred_references
 from auditor.errors import ConfigError, nearest
-from auditor.text import ident, idents, literal, unquoted
+from auditor.text import ident, idents, literal, qualified, unquoted
 
 if TYPE_CHECKING:
     from auditor.config import Settings
 
-_TOMBSTONES = {"deletedat", "deletedon", "deletiontime", "deletiondate", "datedeleted", "isdeleted", "deleted"}
+_TOMBSTONES = {
+    *("deletedat", "deletedon", "deletedtime", "deletetime", "deletiontime", "deletiondate", "datedeleted"),
+    *("isdeleted", "deleted", "softdeletedat", "issoftdeleted", "softdeleted", "discardedat"),
+}
 _QUOTED = r'(?:[uU]&)?"(?:[^"]|"")+"'
 _NAME = rf'(?:{_QUOTED}|[^\s".(),]+)'
 _TARGET = re.compile(rf"\s*(?:({_NAME})\s*\.\s*)?({_NAME})\s*\(((?:\s*{_NAME}\s*,)*\s*{_NAME}\s*|\s*)\)\s*\Z")
@@ -50,7 +53,8 @@ def complete(
 
     Raises ConfigError for an entry that does not fit the database.
     """
-    tombstones = _soft_deletes(catalog, settings)
+    tombstones, settled = _soft_deletes(catalog, settings)
+    open_ = [table for table in catalog.base_tables() if table.oid not in {*tombstones, *settled}]
     trusted = settings.audit.trust_owner
     with_tombstones = replace(
         catalog,
@@ -60,8 +64,10 @@ def complete(
             if (left := tuple(one for one in code if one.owner not in trusted))
         },
         soft_deletes=tombstones,
+        retired={table.oid: mark for table in open_ if (mark := _retired(table)) is not None},
+        states={table.oid: name for table in open_ if (name := _unlisted_state(catalog, table)) is not None},
         reuse_unwanted=_tables_named(catalog, settings.soft_delete.reuse_unwanted, "[soft_delete] reuse_unwanted"),
-        statements=statements,
+        statements=(*catalog.statements, *statements),
     )
     companions = tuple(_configured_companions(catalog, settings))
     self_roots = frozenset(_self_roots(catalog, settings))
@@ -129,7 +135,8 @@ def grace_passed(companion: Companion) -> str | None:
 # --- the configuration ---------------------------------------------------------------------------------------------
 
 
-def _table(catalog: Catalog, schema: str | None, name: str, place: str) -> Table:
+def named_table(catalog: Catalog, schema: str | None, name: str, place: str) -> Table:
+    """The table of this name; names are SQL. Without a schema public's, or the only one. Raises ConfigError, which begins with `place`."""
     wanted = unquoted(name)
     if schema is not None:
         found = [t for t in catalog.tables.values() if (t.schema, t.name) == (unquoted(schema), wanted)]
@@ -153,16 +160,17 @@ def _target(catalog: Catalog, text: str, place: str) -> tuple[Table, tuple[str, 
     parsed = _TARGET.match(text)
     if parsed is None:
         raise ConfigError(f"{place} = {text!r}: expected schema.table(column, ...)")
-    table = _table(catalog, parsed[1], parsed[2], f"{place} = {text!r}")
+    table = named_table(catalog, parsed[1], parsed[2], f"{place} = {text!r}")
     columns = tuple(unquoted(name) for name in re.findall(_NAME, parsed[3]))
     if not columns:
         raise ConfigError(f"{place} = {text!r}: name at least one column")
     for column in columns:
-        _known_column(table, column, f"{place} = {text!r}")
+        known_column(table, column, f"{place} = {text!r}")
     return table, columns
 
 
-def _known_column(table: Table, name: str, place: str) -> Column:
+def known_column(table: Table, name: str, place: str) -> Column:
+    """The column of this name. Raises ConfigError, which begins with `place` and offers the nearest."""
     if name not in table.by_name:
         raise ConfigError(f"{place}: {table.sql} has no column {name}{nearest(name, sorted(table.by_name))}")
     return table.by_name[name]
@@ -227,7 +235,7 @@ def _polymorphic_references(catalog: Catalog, settings: Settings) -> Iterator[Po
         if len(columns) != 1:
             raise ConfigError(f"{place}: with type_column, from names one column")
         column = entry.type_column if entry.type_column in table.by_name else unquoted(entry.type_column.strip())
-        _known_column(table, column, f"{place} type_column")
+        known_column(table, column, f"{place} type_column")
         targets = []
         for value, text in entry.targets.items():
             _, _, parent, keys = _pair(catalog, place, ("from", f"targets.{value}"), (entry.from_, text))
@@ -248,7 +256,7 @@ def _tenants(catalog: Catalog, settings: Settings) -> dict[int, str | None]:
             raise ConfigError(f"[tenant] columns: no table has a column {name}{nearest(name, known)}")
     for text, column in settings.tenant.tables.items():
         (oid,) = _tables_named(catalog, (text,), "[tenant.tables]")
-        found[oid] = _known_column(catalog.tables[oid], column, f"[tenant.tables] {text!r}").name if column else None
+        found[oid] = known_column(catalog.tables[oid], column, f"[tenant.tables] {text!r}").name if column else None
     return found
 
 
@@ -260,7 +268,7 @@ def _configured_companions(catalog: Catalog, settings: Settings) -> Iterator[Com
             parsed = _TABLE.match(of)
             if parsed is None:
                 raise ConfigError(f"{place} of = {of!r}: expected schema.table or schema.table(column, ...)")
-            table = _table(catalog, parsed[1], parsed[2], f"{place} of = {of!r}")
+            table = named_table(catalog, parsed[1], parsed[2], f"{place} of = {of!r}")
             columns = _companions_key(table, *other)
             if len(columns) != len(other[1]):
                 key = f"the primary key of {table.sql} is ({idents(columns)})" if columns else f"{table.sql} has no key"
@@ -270,7 +278,7 @@ def _configured_companions(catalog: Catalog, settings: Settings) -> Iterator[Com
             of = f"{table.sql} ({idents(columns)})"
         table, columns, companion, companion_columns = _pair(catalog, place, ("of", "in"), (of, entry.in_))
         if entry.created_at is not None:
-            _known_column(table, entry.created_at, f"{place} created_at")
+            known_column(table, entry.created_at, f"{place} created_at")
         if entry.grace and not entry.created_at:
             raise ConfigError(f"{place}: grace needs created_at, the column it is counted from")
         yield Companion(
@@ -355,7 +363,7 @@ def _business_keys(catalog: Catalog, settings: Settings) -> Iterator[BusinessKey
         parsed = _TABLE.match(entry.table)
         if parsed is None:
             raise ConfigError(f"{place} table = {entry.table!r}: expected schema.table")
-        table = _table(catalog, parsed[1], parsed[2], f"{place} table = {entry.table!r}")
+        table = named_table(catalog, parsed[1], parsed[2], f"{place} table = {entry.table!r}")
         yield BusinessKey(table, tuple(_key(table, text, place) for text in entry.columns), entry.where)
 
 
@@ -363,7 +371,7 @@ def _key(table: Table, text: str, place: str) -> str:
     """A column as it is written in SQL, or an expression as it stands."""
     if re.fullmatch(_NAME, text.strip()) or text in table.by_name:
         name = text if text in table.by_name else unquoted(text.strip())
-        return ident(_known_column(table, name, place).name)
+        return ident(known_column(table, name, place).name)
     return text
 
 
@@ -376,16 +384,17 @@ def _opposite(condition: str, column: str) -> str:
     return f"{ident(column)} {found}" if found else f"({ident(column)} {condition}) IS NOT TRUE"
 
 
-def _soft_deletes(catalog: Catalog, settings: Settings) -> dict[int, SoftDelete]:
+def _soft_deletes(catalog: Catalog, settings: Settings) -> tuple[dict[int, SoftDelete], set[int]]:
+    """The marks by table, and the tables whose configuration is all there is."""
     overrides: dict[int, dict[str, str]] = {}
     for text, columns in settings.soft_delete.tables.items():
         place = f"[soft_delete.tables] {text!r}"
         parsed = _TABLE.match(text)
         if parsed is None:
             raise ConfigError(f"{place}: expected schema.table")
-        table = _table(catalog, parsed[1], parsed[2], place)
+        table = named_table(catalog, parsed[1], parsed[2], place)
         for column in columns:
-            _known_column(table, column, place)
+            known_column(table, column, place)
         overrides[table.oid] = columns
     found = {}
     for table in catalog.tables.values():
@@ -395,15 +404,19 @@ def _soft_deletes(catalog: Catalog, settings: Settings) -> dict[int, SoftDelete]
         for column, condition in configured.items():
             if column in table.by_name:
                 found[table.oid] = SoftDelete(
-                    column, f"{ident(column)} {condition}", _opposite(condition, column), configured=True
+                    column,
+                    f"{ident(column)} {condition}",
+                    _opposite(condition, column),
+                    configured=True,
+                    evidence="declared in the configuration",
                 )
                 break
         else:
             if table.oid not in overrides:
-                inferred = next(filter(None, map(_tombstone, table.columns)), None)
+                inferred = next(filter(None, map(_tombstone, table.columns)), None) or _listed_state(catalog, table)
                 if inferred is not None:
                     found[table.oid] = inferred
-    return found
+    return found, set(overrides)
 
 
 def _tables_named(catalog: Catalog, texts: Iterable[str], entry: str) -> frozenset[int]:
@@ -413,7 +426,7 @@ def _tables_named(catalog: Catalog, texts: Iterable[str], entry: str) -> frozens
         parsed = _TABLE.match(text)
         if parsed is None:
             raise ConfigError(f"{place}: expected schema.table")
-        found.add(_table(catalog, parsed[1], parsed[2], place).oid)
+        found.add(named_table(catalog, parsed[1], parsed[2], place).oid)
     return frozenset(found)
 
 
@@ -421,13 +434,101 @@ def _tombstone(column: Column) -> SoftDelete | None:
     if column.name.replace("_", "").lower() not in _TOMBSTONES:
         return None
     if column.category == "B":
-        condition = "IS TRUE"
+        condition, said = "IS TRUE", "is a boolean"
     elif column.category == "D" and column.may_hold_null:
-        condition = "IS NOT NULL"
+        condition, said = "IS NOT NULL", f"is a {column.type} that may be NULL"
     else:
         return None
     return SoftDelete(
-        column.name, f"{ident(column.name)} {condition}", _opposite(condition, column.name), configured=False
+        column.name,
+        f"{ident(column.name)} {condition}",
+        _opposite(condition, column.name),
+        configured=False,
+        evidence=f"{ident(column.name)} {said}",
+    )
+
+
+_DELETED = {"deleted", "softdeleted"}
+# A list that has one of these beside "deleted" tells what happened to something, as that of changed files: no row is gone.
+_HAPPENED = {"added", "inserted", "modified", "updated", "changed", "edited", "renamed", "moved", "copied", "restored"}
+
+
+def state_mark(table: Table, column: str, values: Iterable[str], said: str) -> SoftDelete | None:
+    """What marks a deleted row in a column that holds these words; None where none of them says deleted.
+
+    `said` is where the words are from.
+    """
+    by_word = {"".join(words(value)): value for value in values}
+    found = sorted(_DELETED & by_word.keys())
+    if len(found) != 1 or _HAPPENED & by_word.keys():
+        return None
+    name, word = ident(column), literal(by_word[found[0]]).strip()
+    nullable = table.by_name[column].may_hold_null
+    live = f"({name} = {word}) IS NOT TRUE" if nullable else f"{name} <> {word}"
+    return SoftDelete(
+        column, f"{name} = {word}", live, configured=False, evidence=f"{name} may be {word}: {said}", suspected=True
+    )
+
+
+def _state_columns(table: Table) -> Iterator[Column]:
+    """Columns that say in one word what a row of the table is: `status`, `user_state`; not those of something of it."""
+    if {singular(word) for word in words(table.name)} & _KEEPING:
+        return
+    noun = tuple(singular(word) for word in words(table.name))
+    for column in table.columns:
+        *stem, last = words(column.name) or ("",)
+        if last in ("status", "state") and tuple(stem) in ((), noun, noun[-1:], ("record",), ("row",), ("lifecycle",)):
+            yield column
+
+
+def _listed(catalog: Catalog, table: Table, column: Column) -> tuple[tuple[str, ...], str]:
+    """The words that an enum or a CHECK admits in a column, and where that stands; none where nothing lists them."""
+    kind = catalog.types.get(column.type_oid)
+    if kind is not None and kind.labels:
+        return kind.labels, f"the type {qualified(kind.schema, kind.name)}"
+    checks = [c for c in table.constraints if c.type == "c" and c.columns == (column.name,) and c.enforced]
+    for check in (*checks, *(kind.checks if kind is not None else ())):
+        text = check.expression or ""
+        if re.search(r"<|>|~|\b(?:NOT|AND|ALL)\b", _bare(text)) is None:
+            literals = re.findall(r"""(?:"(?:[^"]|"")*")|'((?:[^']|'')*)'""", text)
+            found = tuple(word.replace("''", "'") for word in literals if word)
+            if found:
+                return found, f"the CHECK {ident(check.name)}"
+    return (), ""
+
+
+def _listed_state(catalog: Catalog, table: Table) -> SoftDelete | None:
+    for column in _state_columns(table):
+        values, place = _listed(catalog, table, column)
+        mark = state_mark(table, column.name, values, f"{place} admits it")
+        if mark is not None:
+            return mark
+    return None
+
+
+def _unlisted_state(catalog: Catalog, table: Table) -> str | None:
+    """The column whose rows may hold the word, where no list says which words there are."""
+    found = [c for c in _state_columns(table) if c.category == "S" and not _listed(catalog, table, c)[0]]
+    return found[0].name if len(found) == 1 else None
+
+
+def _retired(table: Table) -> SoftDelete | None:
+    """Rows that are active until they are revoked: of a boolean and a time that both say so, neither alone would do."""
+    by_name = {column.name.replace("_", "").lower(): column for column in table.columns}
+    flag = next((by_name[name] for name in ("isactive", "active") if name in by_name), None)
+    since = by_name.get("revokedat")
+    if flag is None or since is None or flag.category != "B" or since.category != "D" or not since.may_hold_null:
+        return None
+    one, other = ident(flag.name), ident(since.name)
+    return SoftDelete(
+        since.name,
+        f"{one} IS NOT TRUE OR {other} IS NOT NULL",
+        f"{one} IS TRUE AND {other} IS NULL",
+        configured=False,
+        evidence=f"{one} and {other} together say whether a row is in force",
+        also=(flag.name,),
+        word="revoked",
+        suspected=True,
     )
 
 
@@ -531,6 +632,34 @@ def eligible(catalog: Catalog, table: Table) -> str | None:
             if column.name.replace("_", "").lower() in names and column.category == category:
                 conditions.append(condition.format(ident(column.name)))
     return " AND ".join(conditions) or None
+
+
+_PHASES: tuple[tuple[set[str], str, str], ...] = (
+    ({"isenabled", "enabled", "isverified", "verified", "isconfirmed", "confirmed"}, "B", "{} IS TRUE"),
+    ({"isapproved", "approved", "ispublished", "published", "iscompleted", "completed"}, "B", "{} IS TRUE"),
+    ({"isdisabled", "disabled", "issuspended", "suspended", "isarchived", "archived"}, "B", "{} IS NOT TRUE"),
+    ({"disabledat", "deactivatedat", "suspendedat", "archivedat", "closedat", "expiredat"}, "D", "{} IS NULL"),
+    ({"cancelledat", "canceledat"}, "D", "{} IS NULL"),
+    ({"activatedat", "verifiedat", "confirmedat", "approvedat", "publishedat"}, "D", "{} IS NOT NULL"),
+    ({"completedat", "paidat", "enabledat", "onboardedat"}, "D", "{} IS NOT NULL"),
+)
+
+
+def phases(table: Table) -> tuple[str, ...]:
+    """Predicates of rows that may be further on than others, so that only they need what comes with it: the rows decide."""
+    return tuple(
+        condition.format(ident(column.name))
+        for column in table.columns
+        for names, category, condition in _PHASES
+        if column.name.replace("_", "").lower() in names
+        and column.category == category
+        and (category == "B" or column.may_hold_null)
+    )
+
+
+def state_columns(table: Table) -> tuple[str, ...]:
+    """Columns that say in one word what a row of the table is."""
+    return tuple(column.name for column in _state_columns(table) if column.category in "SE")
 
 
 def states(catalog: Catalog, companion: Companion) -> tuple[tuple[str, str], ...]:
@@ -691,7 +820,7 @@ def _at_most_one(catalog: Catalog, table: Table, columns: Iterable[str]) -> str 
             if index.predicate is None:
                 return ""
             tombstone = catalog.soft_deletes.get(table.oid)
-            if tombstone is not None and index.predicate.strip("() ").lower() == tombstone.live.lower():
+            if tombstone is not None and implied(index.predicate, tombstone.live):
                 found = " among rows that are not deleted"
     return found
 
@@ -752,6 +881,5 @@ def _upserts(catalog: Catalog) -> Upserts:
     for use in uses(catalog):
         columns = frozenset(columns_of(use.upsert.targets))
         if use.table is not None and columns and columns <= use.table.by_name.keys():
-            place = use.said if use.function is not None else f"{use.said}:{use.upsert.line}"
-            found[use.table.oid].setdefault(columns, place)
+            found[use.table.oid].setdefault(columns, use.cited)
     return found

@@ -54,6 +54,8 @@ class Type:
     element: int = 0  # of an array, or a domain over one: the oid of its elements' type
     demanding: tuple[int, ...] = ()  # the domains of the chain that are NOT NULL, by oid
     collatable: bool = False
+    under: str = ""  # of a domain: the type under it with its length, as format_type writes it
+    labels: tuple[str, ...] = ()  # of an enum, in their order
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +204,7 @@ class Index:
     constraint: int
     parent: int
     ordered: bool = False  # a btree whose first key stands as ORDER BY has it: NULLs last ascending, first descending
+    method: str = "btree"
 
     @property
     def enforces(self) -> bool:
@@ -246,28 +249,53 @@ class Function:
     body: str
     search_path: str | None = None  # of its own SET clause
     locked: bool = False  # by another session: the body could not be read
+    says_conflict: bool = False  # its text is in another language, and says ON CONFLICT
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A sequence; `owner` is the column it belongs to and `link` how (i identity, a serial)."""
+    """A sequence; `owner` is the column it belongs to and `link` how (i identity, a serial); `drawn` are the columns whose
+    DEFAULT speaks of it. `readable`: SELECT on it, and USAGE on its schema."""
 
     oid: int
     schema: str
     name: str
     type: str
+    start: int
     increment: int
     minimum: int
     maximum: int
     cycles: bool
+    persistence: str  # p permanent, u unlogged (15+)
     last_value: int | None  # None: unused, or not permitted
     owner: tuple[int, str] | None
     link: str
+    drawn: tuple[tuple[int, str], ...] = ()
+    readable: bool = True
+    locked: bool = False  # by another session: its last value could not be read
+
+    @property
+    def sql(self) -> str:
+        """Its name as SQL."""
+        return qualified(self.schema, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Checksums:
+    """How many pages failed their checksum, and when last: in this database, and in what all databases share.
+
+    None where the cluster has no checksums, or none failed.
+    """
+
+    failures: int | None
+    shared_failures: int | None
+    last_failure: str | None
+    last_shared_failure: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rewrite rule on a table."""
+    """A rewrite rule on a table or a view, but for the one that makes it a view."""
 
     name: str
     table: int
@@ -314,6 +342,7 @@ class Table:
     indexes: tuple[Index, ...] = ()
     triggers: tuple[Trigger, ...] = ()
     rules: tuple[Rule, ...] = ()
+    definition: str | None = None  # the query of a view that an INSERT goes through to the table below it
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
@@ -374,12 +403,25 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class SoftDelete:
-    """How a table marks a row as deleted without deleting it. Predicates are SQL over its columns."""
+    """How a table marks a row as deleted without deleting it. Predicates are SQL over its columns.
+
+    `evidence` says in words what tells so; `also` are further columns that the mark consists of, `word` is what such rows are.
+    What is `suspected` takes a word among others, or a revocation, for a deletion.
+    """
 
     column: str
     deleted: str
     live: str
     configured: bool
+    evidence: str = field(default="", compare=False)
+    also: tuple[str, ...] = ()
+    word: str = "deleted"
+    suspected: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that the mark consists of."""
+        return (self.column, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,11 +510,18 @@ class BusinessKey:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """SQL handed over by the user: one text, and the file and line it starts at."""
+    """SQL handed over by the user: one text, and the file and line it starts at; or one that the server has recorded.
+
+    `problem` says why a file comes without its text. `nested`: a recorded statement ran inside a function; None: that is
+    not recorded.
+    """
 
     source: str
     line: int
     text: str
+    problem: str = ""
+    recorded: bool = False
+    nested: bool | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -481,7 +530,10 @@ class Catalog:
 
     `beyond` are tables of extensions that foreign keys reference: they are read as parents, and not judged themselves.
     `validating` holds the tables on which a VALIDATE CONSTRAINT may be running, with the constraints it names; None when
-    the query's text is hidden from this login.
+    the query's text is hidden from this login. `building` holds the tables on which an index is being built, and the indexes
+    that are being dropped, without a lock that blocks writes. `of_extensions` are relations of extensions, by schema and name.
+    `changed_collations` are those of indexes whose recorded version is not the one the library has now, with both.
+    `checksums` is None where this login may not ask.
     `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
@@ -495,8 +547,16 @@ class Catalog:
     extensions: dict[str, str] = field(default_factory=dict)
     shown: dict[str, tuple[int, int]] = field(default_factory=dict)
     validating: dict[int, frozenset[str] | None] = field(default_factory=dict)
+    building: frozenset[int] = frozenset()
+    of_extensions: frozenset[tuple[str, str]] = frozenset()
+    changed_collations: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
+    checksums: Checksums | None = None
     foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
+    retired: dict[int, SoftDelete] = field(
+        default_factory=dict
+    )  # revoked rather than deleted, where nothing says deleted
+    states: dict[int, str] = field(default_factory=dict)  # columns that may say deleted, if rows hold the word
     reuse_unwanted: frozenset[int] = frozenset()  # tables whose deleted rows keep their keys on purpose
     references: tuple[Reference, ...] = ()
     polymorphic: tuple[Polymorphic, ...] = ()  # of the configuration
@@ -508,11 +568,20 @@ class Catalog:
     companions: tuple[Companion, ...] = ()
     business_keys: tuple[BusinessKey, ...] = ()
     statements: tuple[Statement, ...] = ()
+    unrecorded: str = ""  # why statements that the server has recorded were not read, or not all
 
     @cached_property
     def by_name(self) -> dict[tuple[str, str], Table]:
         """Tables by schema and name."""
         return {(table.schema, table.name): table for table in self.tables.values()}
+
+    @cached_property
+    def namesakes(self) -> dict[str, tuple[Table, ...]]:
+        """Tables by name, whatever their schema."""
+        found: dict[str, list[Table]] = {}
+        for table in self.tables.values():
+            found.setdefault(table.name, []).append(table)
+        return {name: tuple(tables) for name, tables in found.items()}
 
     @cached_property
     def foreign_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
@@ -542,6 +611,11 @@ class Catalog:
         for table, key, parent in self.foreign_keys:
             found.setdefault(parent.oid, []).append((table, key))
         return {oid: tuple(keys) for oid, keys in found.items()}
+
+    @cached_property
+    def enums(self) -> frozenset[tuple[str, str]]:
+        """The enums, by schema and name."""
+        return frozenset((kind.schema, kind.name) for kind in self.types.values() if kind.kind == "e")
 
     def base_tables(self) -> Iterator[Table]:
         """Tables that hold rows, each partition tree by its root only."""

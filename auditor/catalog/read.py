@@ -7,7 +7,8 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +16,7 @@ import psycopg
 
 from auditor.catalog.model import (
     Catalog,
+    Checksums,
     Column,
     Constraint,
     ForeignCode,
@@ -26,11 +28,12 @@ from auditor.catalog.model import (
     Rule,
     Sequence,
     Server,
+    Statement,
     Table,
     Trigger,
     Type,
 )
-from auditor.text import ident, qualified, unquoted
+from auditor.text import ident, plural, qualified, unquoted
 
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
@@ -38,34 +41,37 @@ Fetch = Callable[[str], list[tuple[str | None, ...]]]
 # What is read of each query, in the order in which the queries are needed.
 _QUERIES = {
     "server": "database user version version_num encoding is_standby superuser bypass_rls dangerous snapshot",
-    "control": "system_identifier",
+    "activity": "table constraints building",  # early: what goes on in the catalog's snapshot may end any moment
+    "control": "system_identifier failures shared_failures last_failure last_shared_failure",
     "constraints": "oid name type table columns validated enforced deferrable deferred parent no_inherit index expression"
     " definition inherited domain",
-    "types": "oid schema name kind category base element not_null collatable default",
+    "types": "oid schema name kind category base under element not_null collatable default labels",
     "statistics": "table column n_distinct null_frac",
     "columns": "table number name type type_oid not_null not_null_validated default identity generated collation_schema"
     " collation deterministic readable comment",
     "opclasses": "oid schema name default operator_schema operator",
-    "collations": "oid schema name",
+    "collations": "oid schema name recorded actual",
     "indexes": "oid name table unique primary exclusion immediate valid ready live nulls_not_distinct key_count keys"
-    " expressions opclasses collations predicate constraint parent ordered",
+    " expressions opclasses collations predicate constraint parent ordered method",
     "triggers": "oid name table function enabled internal constraint parent type columns condition checks definition",
     "operators": "oid schema name left right",
     "foreign_keys": "oid name table columns referenced referenced_columns on_delete on_update match delete_set_columns"
     " operators validated enforced deferrable deferred parent period index definition",
     "rules": "name table event instead enabled definition",
-    "tables": "oid schema name kind persistence owner is_partition parents rows pages all_visible row_security readable"
-    " schema_usable comment locked of_extension",
-    "functions": "oid schema name arguments language kind returns body search_path locked",
-    "sequences": "oid schema name type increment minimum maximum cycles last_value owner_table owner_column link",
-    "extensions": "name version",
-    "shown": "kind shown held",
-    "activity": "table constraints",
     "foreign_code": "table schema function owner inserting",
+    "tables": "oid schema name kind persistence owner is_partition parents rows pages all_visible row_security readable"
+    " schema_usable comment locked of_extension definition",
+    "functions": "oid schema name arguments language kind returns body says_conflict search_path locked",
+    "sequences": "oid schema name type start increment minimum maximum cycles persistence last_value readable locked owner_table"
+    " owner_column link drawn",
+    "extensions": "name version recorder nested relations",
+    "shown": "kind shown held",
 }
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.
 _OPTIONAL = ("control", "statistics", "shown", "activity")
+_RECORDER = "pg_stat_statements"
+_UNREADABLE = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState, psycopg.DataError)
 _SINCE = re.compile(r"/\* (\d+)\+ \*/(.*?)/\* else \*/(.*?)/\* end \*/", re.DOTALL)
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))
 
@@ -95,6 +101,32 @@ def _ask(fetch: Fetch, name: str, text: str) -> tuple[str | None, ...]:
     except psycopg.errors.InsufficientPrivilege:
         fetch("ROLLBACK TO SAVEPOINT optional")
         return ()
+
+
+def _recorded(
+    fetch: Fetch, extensions: Future[tuple[str | None, ...]], major: int
+) -> tuple[tuple[Statement, ...], str]:
+    """What pg_stat_statements has recorded, and why that is not all. It may be installed without being loaded."""
+    _, _, schemas, nested, _ = (json.loads(column or "[]") for column in extensions.result())
+    number = next((number for number, schema in enumerate(schemas) if schema is not None), None)
+    if number is None:
+        return (), ""
+    text = query("recorded", major).replace("/* recorder */", qualified(schemas[number], _RECORDER))
+    text = text.replace("/* nested */", "NOT s.toplevel" if nested[number] else "NULL")
+    fetch("SAVEPOINT optional")
+    try:
+        rows = fetch(text)
+    except _UNREADABLE as error:
+        fetch("ROLLBACK TO SAVEPOINT optional")
+        return (
+            (),
+            f"{_RECORDER} is installed, and could not be read (SQLSTATE {error.sqlstate}): what it recorded was not judged",
+        )
+    inside = {"t": True, "f": False, None: None}
+    found = tuple(Statement(_RECORDER, 1, text, "", True, inside[nested]) for text, nested in rows if text is not None)
+    hidden = len(rows) - len(found)
+    why = f"{_RECORDER} hides the texts of {plural(hidden, 'statement')} from this login: pg_read_all_stats shows them"
+    return tuple(dict.fromkeys(found)), why if hidden else ""
 
 
 def read_locked(fetch: Fetch, *, major: int) -> tuple[int, ...]:
@@ -129,12 +161,15 @@ def read_catalog(
         ahead = ThreadPoolExecutor(1)
         try:
             texts = {name: ahead.submit(_ask, fetch, name, query(name, major, locked)) for name in names}
+            recorded = ahead.submit(_recorded, fetch, texts["extensions"], major)
             meanwhile()
 
             def rows(name: str) -> list[Any]:
                 return list(zip(*(json.loads(text or "[]") for text in texts[name].result()), strict=True))
 
-            return _read(rows, host, port, statistics)
+            catalog = _read(rows, host, port, statistics)
+            statements, unrecorded = recorded.result()
+            return replace(catalog, statements=statements, unrecorded=unrecorded)
         finally:
             ahead.shutdown(wait=False, cancel_futures=True)
     finally:
@@ -147,6 +182,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         return [dict(zip(_QUERIES[name].split(), row, strict=True)) for row in rows(name)]
 
     server = named("server")[0]
+    activity = named("activity")
     control = named("control")
     constraints = named("constraints")
     types = _types(named("types"), constraints)
@@ -164,7 +200,8 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
     opclasses = {
         oid: ((schema, name), default, _pair(*equality)) for oid, schema, name, default, *equality in rows("opclasses")
     }
-    collations = {oid: _pair(schema, name) for oid, schema, name in rows("collations")}
+    collated = rows("collations")
+    collations = {oid: _pair(schema, name) for oid, schema, name, _, _ in collated}
     indexes: dict[int, list[Index]] = defaultdict(list)
     for row in rows("indexes"):
         indexes[row[2]].append(_index(row, names[row[2]], opclasses, collations))
@@ -219,7 +256,11 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
             indexes=tuple(indexes[oid]),
             triggers=tuple(triggers[oid]),
             rules=tuple(rules[oid]),
+            definition=relation["definition"],
         )
+    functions = {row["oid"]: Function(**row) for row in named("functions")}
+    sequences = {row["oid"]: _sequence(row) for row in named("sequences")}
+    extensions = named("extensions")
     return Catalog(
         server=Server(
             host=host,
@@ -239,11 +280,19 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         tables=tables,
         beyond=beyond,
         types=types,
-        functions={row["oid"]: Function(**row) for row in named("functions")},
-        sequences={row["oid"]: _sequence(row) for row in named("sequences")},
-        extensions={row["name"]: row["version"] for row in named("extensions")},
+        functions=functions,
+        sequences=sequences,
+        extensions={row["name"]: row["version"] for row in extensions},
+        of_extensions=frozenset((schema, name) for row in extensions for schema, name in row["relations"] or ()),
+        changed_collations={
+            (schema, name): (recorded, actual)
+            for _, schema, name, recorded, actual in collated
+            if recorded is not None and actual is not None and recorded != actual
+        },
+        checksums=_checksums(control[0]) if control else None,
         shown={row["kind"]: (row["shown"], row["held"]) for row in named("shown")},
-        validating=_validating(named("activity")),
+        validating=_validating(activity),
+        building=frozenset(row["table"] for row in activity if row["building"]),
         foreign_code={oid: tuple(code) for oid, code in foreign_code.items()},
     )
 
@@ -277,6 +326,8 @@ def _types(rows: list[Row], constraints: list[Row]) -> dict[int, Type]:
             element=chain[-1]["element"],
             demanding=tuple(row["oid"] for row in demanding),
             collatable=chain[0]["collatable"],
+            under=next((row["under"] for row in reversed(chain) if row["under"]), ""),
+            labels=tuple(chain[0]["labels"] or ()),
         )
 
     return {oid: resolved(oid) for oid in by_oid}
@@ -349,7 +400,7 @@ def _index(
     collations: dict[int, tuple[str, str] | None],
 ) -> Index:
     oid, name, table, unique, primary, exclusion, immediate, valid, ready, live, nulls_not_distinct, *rest = row
-    count, numbers, expressions, classes, collated, predicate, constraint, parent, ordered = rest
+    count, numbers, expressions, classes, collated, predicate, constraint, parent, ordered, method = rest
     keys, columns = [], []
     for position, number in enumerate(numbers[:count]):
         column = names.get(number) if number else None
@@ -385,6 +436,7 @@ def _index(
         constraint,
         parent,
         ordered,
+        method,
     )
 
 
@@ -450,7 +502,10 @@ def _foreign_keys(
                 delete_set_columns=tuple([own[n].name for n in set_columns or ()]),
                 operators=tuple([(operator["schema"], operator["name"]) for operator in compared]),
                 casts=tuple(
-                    (_cast(other[theirs], operator["left"], types), _cast(own[mine], operator["right"], types))
+                    (
+                        compared_as(other[theirs], operator["left"], types),
+                        compared_as(own[mine], operator["right"], types),
+                    )
                     for theirs, mine, operator in zip(referenced_columns, columns, compared, strict=True)
                 ),
                 validated=validated,
@@ -471,7 +526,7 @@ def _foreign_keys(
 _TEXT, _VARCHAR = 25, 1043
 
 
-def _cast(column: Column, oid: int, types: dict[int, Type]) -> str | None:
+def compared_as(column: Column, oid: int, types: dict[int, Type]) -> str | None:
     """The type an operator takes the column as, if that is another than its own: left out, the name alone may mean another
     operator (char(n) = text is that of text, not the one of an index over char(n)).
 
@@ -486,6 +541,8 @@ def _cast(column: Column, oid: int, types: dict[int, Type]) -> str | None:
 def _validating(rows: list[Row]) -> dict[int, frozenset[str] | None]:
     found: dict[int, frozenset[str] | None] = {}
     for row in rows:
+        if row["building"]:
+            continue
         table, names = row["table"], row["constraints"]
         known = found.get(table, frozenset())
         if names is None or known is None:
@@ -501,11 +558,20 @@ def _sequence(row: Row) -> Sequence:
         schema=row["schema"],
         name=row["name"],
         type=row["type"],
+        start=int(row["start"]),
         increment=int(row["increment"]),
         minimum=int(row["minimum"]),
         maximum=int(row["maximum"]),
         cycles=row["cycles"],
+        persistence=row["persistence"],
         last_value=int(row["last_value"]) if row["last_value"] is not None else None,
         owner=(row["owner_table"], row["owner_column"]) if row["owner_column"] is not None else None,
         link=row["link"],
+        drawn=tuple((table, column) for table, column in row["drawn"] or ()),
+        readable=row["readable"],
+        locked=row["locked"],
     )
+
+
+def _checksums(row: Row) -> Checksums:
+    return Checksums(row["failures"], row["shared_failures"], row["last_failure"], row["last_shared_failure"])

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
-from auditor.catalog.model import ForeignKey, Reference, Table
+from auditor.catalog.model import ForeignKey, Reference, Sequence, Table
+from auditor.catalog.sequences import RANGES
 from auditor.check import Evidence
 from auditor.text import ident, qualified
 
 Operator = tuple[str, str]
-Reads = Iterator[tuple[Table, tuple[str, ...] | None]]  # None: a predicate is read, which may name any column
+# None: a predicate is read, which may name any column; no column: no row is read, and no privilege on the table needed.
+Reads = Iterator[tuple[Table, tuple[str, ...] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,7 @@ class Relation:
             theirs, mine = (column for _, column in sides)
             if mine.collation != theirs.collation and mine.collatable and theirs.collatable:
                 left += f" COLLATE {qualified(*theirs.collation or ('pg_catalog', 'default'))}"
-            sign = operator if schema == "pg_catalog" else f"OPERATOR({ident(schema)}.{operator})"
-            conditions.append(f"{left} {sign} {right}")
+            conditions.append(f"{left} {sign((schema, operator))} {right}")
         return conditions
 
     def covered(self, own: str, other: str) -> str:
@@ -127,6 +128,12 @@ class Relation:
         MATCH FULL for any."""
         texts = [f"{ident(own)}.{ident(name)} IS NOT NULL" for name in self.columns]
         return f"({' OR '.join(texts)})" if self.match == "f" and len(texts) > 1 else " AND ".join(texts)
+
+
+def sign(operator: Operator) -> str:
+    """An operator as SQL, under an empty search_path."""
+    schema, name = operator
+    return name if schema == "pg_catalog" else f"OPERATOR({ident(schema)}.{name})"
 
 
 def referenced_name(table: Table) -> str:
@@ -268,13 +275,15 @@ class Key:
 class Duplicates:
     """Rows of `table` that share their key with another row. NULLs differ unless `nulls_equal`.
 
-    The answer's `groups` are the keys held more than once.
+    The answer's `groups` are the keys held more than once. `heap`: no index is believed, the table itself is read, in
+    our transaction and wherever the condition of these rows is pasted.
     """
 
     table: Table
     keys: tuple[Key, ...]
     where: str | None = None
     nulls_equal: bool = False
+    heap: bool = False
 
     def reads(self) -> Reads:
         """The tables and columns whose SELECT privilege the question needs."""
@@ -285,11 +294,12 @@ class Duplicates:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Rows of `table` for which the predicate holds."""
+    """Rows of `table` for which the predicate holds; without `only`, those of its inheritance children too."""
 
     table: Table
     where: str
     columns: tuple[str, ...] = ()  # the predicate's own, if known: shown with samples, and what SELECT is needed on
+    only: bool = True
 
     def reads(self) -> Reads:
         """The tables and columns whose SELECT privilege the question needs."""
@@ -325,11 +335,64 @@ class Planned:
     predicate: str | None = None
 
     def reads(self) -> Reads:
+        """The table, of which no column is read."""
+        yield self.table, ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # one probe for thousands of questions is told apart by being the same
+class Constants:
+    """What conditions over constants come to, each with the names it has for values; nothing is run, no row is read.
+
+    The server folds what is immutable when it plans (documentation: Function Volatility Categories). The answer's
+    `values` are one pair for each condition, in order: `true`, `false`, `null`, the SQLSTATE with which the server refuses
+    it, or nothing where it is not constant; and 1. The texts must be `auditor.arbiter.builtin`. `table` is the one to name
+    meanwhile.
+    """
+
+    table: Table
+    conditions: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+
+    def reads(self) -> Reads:
+        """Nothing."""
+        return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Rows of `table` whose `column`, of integers, holds a value that `sequence` has yet to give out.
+
+    A sequence belongs to no snapshot: it is read after the one in which the rows are read was taken, so that a row that
+    drew its value from it is never ahead of it. The answer's `values` are `last` and `called`, as the sequence holds them
+    (documentation: CREATE SEQUENCE, Notes), `next`, and, where rows are ahead, the `first` and the `furthest` of their
+    values in the sequence's own order. SELECT on the sequence is for who asks to know of.
+    """
+
+    table: Table
+    column: str
+    sequence: Sequence
+
+    def reads(self) -> Reads:
         """The tables and columns whose SELECT privilege the question needs."""
-        yield self.table, None
+        yield self.table, (self.column, *self.table.row_key)
+
+    def to_come(self, column: str, upcoming: int) -> str:
+        """The condition, in SQL, under which the sequence, whose next value is given, has yet to give out that of `column`."""
+        sequence = self.sequence
+        least, greatest = RANGES[self.table.by_name[self.column].base_oid]
+        forward = sequence.increment > 0
+        conditions = [f"{column} {'>=' if forward else '<='} {upcoming}"]
+        if forward and sequence.maximum < greatest:
+            conditions.append(f"{column} <= {sequence.maximum}")
+        if not forward and sequence.minimum > least:
+            conditions.append(f"{column} >= {sequence.minimum}")
+        if abs(sequence.increment) > 1:
+            conditions.append(
+                f"pg_catalog.mod({column}::pg_catalog.numeric - ({upcoming}), {abs(sequence.increment)}) = 0"
+            )
+        return " AND ".join(conditions)
 
 
-Probe = Unmatched | Pairs | Cycles | Duplicates | Matching | Values | Planned
+Probe = Unmatched | Pairs | Cycles | Duplicates | Matching | Values | Planned | Constants | Ahead
 
 
 class UnansweredError(Exception):
@@ -339,7 +402,7 @@ class UnansweredError(Exception):
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the rows said: `count` rows of `examined`, in `groups` different keys where that has a meaning; `values`
-    are for Values only."""
+    are for Values, Constants and Ahead."""
 
     count: int
     examined: int

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from auditor.catalog.model import Catalog, Index, Table
-from auditor.probe import Duplicates, Probe, Relation, Unmatched
+from auditor.probe import Ahead, Constants, Duplicates, Planned, Probe, Relation, Unmatched
 from auditor.text import ident
 
 TEXTBOOK = "textbook"
@@ -21,6 +21,7 @@ ONE_PASS = "one pass"  # the parent's keys as constants, all relations of the ch
 MERGE = "merge of two indexes"  # both sides in order, neither table touched
 IN_ORDER = "index order"  # neighbours in the order of an index
 ONE_HASH = "one hash pass"
+RANGE = "index range"  # the end of an index
 
 # The types whose `=` calls two values the same exactly where their bytes, or their numbers, are: base type oids.
 INTEGERS = {21: "pg_catalog.int2", 23: "pg_catalog.int4", 20: "pg_catalog.int8"}
@@ -173,6 +174,10 @@ def order(facts: Facts, question: Probe) -> list[Choice]:
         return _unmatched(facts, question)
     if isinstance(question, Duplicates):
         return _duplicates(facts, question)
+    if isinstance(question, Planned | Constants):  # no row is read
+        return [Choice(TEXTBOOK, _BEGIN)]
+    if isinstance(question, Ahead) and ordered_index(question.table, question.column):
+        return [Choice(RANGE, _LOOK, 1)]
     read = [facts.size(table) for table in {table.oid: table for table, _ in question.reads()}.values()]
     seconds, pages = (sum(size.scan for size in read), sum(size.pages for size in read))
     return [Choice(TEXTBOOK, seconds + facts.size(question.table).scan, pages + facts.size(question.table).pages)]
@@ -237,6 +242,8 @@ def most_members(facts: Facts) -> int:
 def _duplicates(facts: Facts, question: Duplicates) -> list[Choice]:
     size = facts.size(question.table)
     hashed = size.scan + size.rows * _BUILD * len(question.keys)
+    if question.heap:
+        return [Choice(TEXTBOOK, hashed, size.pages)]
     columns = [key.column for key in question.keys]
     choices = [Choice(ONE_HASH if hashed > _BEGIN else TEXTBOOK, hashed, size.pages)]
     if not question.where and _index_over(question.table, columns):

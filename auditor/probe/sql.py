@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGIdentifierPreparer
 
 from auditor.catalog.model import Table
-from auditor.probe import Key, Planned, Relation, referenced_name
+from auditor.probe import Constants, Key, Planned, Relation, referenced_name
 from auditor.text import ident, one_line_sql, qualified
 from auditor.text import ident as quoted
 
@@ -115,9 +115,16 @@ def shown(rows: Rows, names: Sequence[str]) -> list[sa.ColumnElement[Any]]:
     ]
 
 
-def key_expression(rows: Rows, key: Key) -> sa.ColumnElement[Any]:
-    """One part of a key, under its collation."""
+def unindexed(text: str) -> str:
+    """The same value by an expression that no index has, and that the planner does not see through."""
+    return f"GREATEST({text})"
+
+
+def key_expression(rows: Rows, key: Key, *, heap: bool = False) -> sa.ColumnElement[Any]:
+    """One part of a key, under its collation; with `heap` no index knows its order."""
     expression = rows.column(key.column) if key.column is not None else sa.literal_column(f"({key.expression})")
+    if heap:
+        expression = sa.literal_column(unindexed(fragment(expression)))
     return _collated(expression, key.collation) if key.collation else expression
 
 
@@ -126,3 +133,12 @@ def upsert(question: Planned) -> str:
     where = f" WHERE ({question.predicate})" if question.predicate else ""
     targets = ", ".join(question.targets)
     return f"INSERT INTO {question.table.sql} DEFAULT VALUES ON CONFLICT ({targets}){where} DO NOTHING"
+
+
+def folded(question: Constants, first: int, last: int) -> str:
+    """A SELECT of those conditions, one a row: planning it folds them."""
+    selects = []
+    for condition, values in question.conditions[first:last]:
+        given = ", ".join(f"{value} AS {ident(name)}" for name, value in values)
+        selects.append(f"SELECT ({condition})" + (f" FROM (SELECT {given}) AS given" if given else ""))
+    return " UNION ALL ".join(selects)

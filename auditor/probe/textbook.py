@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -13,7 +14,9 @@ import sqlalchemy as sa
 from auditor.catalog.model import Table
 from auditor.check import Evidence
 from auditor.probe import (
+    Ahead,
     Answer,
+    Constants,
     Cycles,
     Duplicates,
     Matching,
@@ -28,12 +31,15 @@ from auditor.probe import (
 from auditor.probe.sql import (
     Condition,
     Rows,
+    folded,
+    fragment,
     key_expression,
     partner,
     raw,
     referencing,
     shown,
     text_of,
+    unindexed,
     upsert,
 )
 
@@ -108,13 +114,25 @@ def within(question: Relation, condition: Condition) -> Condition:
 
 @ask.register
 def _(question: Matching, fetch: Fetch, samples: Samples) -> Answer:
-    rows = Rows(question.table, only=True)
+    rows = Rows(question.table, only=question.only)
     return _answer(rows, rows.select(sa.func.count()), raw(question.where), (), question.columns, fetch, samples)
 
 
 @ask.register
 def _(question: Duplicates, fetch: Fetch, samples: Samples) -> Answer:
-    return repeated_keys(question, fetch, samples)
+    if not question.heap:
+        return repeated_keys(question, fetch, samples)
+    _use_indexes(fetch, on=False)
+    answer = repeated_keys(question, fetch, samples)
+    _use_indexes(fetch, on=True)
+    return answer
+
+
+def _use_indexes(fetch: Fetch, *, on: bool) -> None:
+    """Whether the planner may read by indexes, until the transaction ends (documentation: Query Planning, enable_*)."""
+    ways = ("indexscan", "indexonlyscan", "bitmapscan")
+    calls = (f"pg_catalog.set_config('enable_{way}', '{'on' if on else 'off'}', true)" for way in ways)
+    fetch(f"SELECT {', '.join(calls)}")
 
 
 def repeated_keys(
@@ -123,8 +141,8 @@ def repeated_keys(
     """The answer; `sooner` makes a condition for the sample that holds for the same rows, and is read sooner."""
     rows = Rows(question.table, only=True)
     inner = Rows(question.table, only=True, alias="same" if question.table.name != "same" else "other")
-    keys = [key_expression(inner, key) for key in question.keys]
-    conditions = [raw(question.where)] if question.where else []
+    keys = [key_expression(inner, key, heap=question.heap) for key in question.keys]
+    conditions = [raw(unindexed(question.where) if question.heap else question.where)] if question.where else []
     if not question.nulls_equal:
         conditions += [key.is_not(None) for key in keys]
     held = inner.select(sa.func.count().label("n")).where(*conditions).group_by(*keys).subquery("held")
@@ -179,19 +197,65 @@ def _(question: Planned, fetch: Fetch, samples: Samples) -> Answer:
     fetch("SAVEPOINT planning")
     state = _refusal(fetch, f"EXPLAIN {statement}")
     if state == "42501":
-        # Privileges on the table are looked at after planning, those on schemas and functions before it.
-        texts = [*question.targets, *([question.predicate] if question.predicate else [])]
-        known = " OR ".join(f"({text}) IS NULL" for text in texts)
-        state = _refusal(fetch, f"EXPLAIN SELECT 1 FROM {question.table.sql} WHERE {known}")
+        # Privileges on the table are looked at after planning, those on schemas and functions before. No index has a system
+        # column: where that is what the server says next, it had found one for the question.
+        hopeless = replace(question, targets=(*question.targets, "ctid"))
+        state = "" if _refusal(fetch, f"EXPLAIN {upsert(hopeless)}") == "42P10" else state
     if state not in ("", "42P10"):
         raise UnansweredError(f"the server does not plan {statement} (SQLSTATE {state})")
     return Answer(int(not state), 0, Evidence(None, sql=f"EXPLAIN {statement};", strategy="explain"))
 
 
-def _refusal(fetch: Fetch, statement: str) -> str:
-    """The SQLSTATE with which the server refuses a statement for what it says; empty when it does not."""
+@ask.register
+def _(question: Ahead, fetch: Fetch, samples: Samples) -> Answer:
+    sequence = question.sequence
+    held, called = fetch(f"SELECT last_value, is_called FROM {sequence.sql}")[0]
+    last = int(held or 0)
+    upcoming = last + sequence.increment if called == "t" else last
+    values: list[tuple[str, int]] = [("last", last), ("called", int(called == "t")), ("next", upcoming)]
+    rows = Rows(question.table, only=True)
+    column = rows.column(question.column)
+    offending = raw(question.to_come(fragment(column), upcoming))
+    ends = (sa.func.min(column), sa.func.max(column))
+    count, *found = fetch(text_of(rows.select(sa.func.count(), *ends).where(offending)))[0]
+    if found[0] is not None:
+        order = ("first", "furthest") if sequence.increment > 0 else ("furthest", "first")
+        values += ((name, int(value or 0)) for name, value in zip(order, found, strict=True))
+    many, names = _number(count), (question.column,)
+    answer = _evidence(rows, offending, many, many, 0, names, names, fetch, samples)
+    # An index tells the rows that are ahead without the others.
+    return replace(answer, values=tuple(values), evidence=replace(answer.evidence, rows_examined=None))
+
+
+@ask.register
+def _(question: Constants, fetch: Fetch, samples: Samples) -> Answer:
+    fetch("SAVEPOINT planning")
+    size, many = 64, len(question.conditions)
+    said = [each for first in range(0, many, size) for each in _folded(question, fetch, first, min(first + size, many))]
+    return Answer(0, 0, Evidence(None, strategy="explain"), values=tuple((each, 1) for each in said))
+
+
+def _folded(question: Constants, fetch: Fetch, first: int, last: int) -> list[str]:
+    """What these conditions come to. One that is refused takes those beside it along: they are asked by halves."""
+    plan: list[str] = []
+    state = _refusal(fetch, f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {folded(question, first, last)}", plan)
+    if not state:
+        top = json.loads(plan[0])[0]["Plan"]
+        rows = top["Plans"] if top["Node Type"] == "Append" else [top]
+        known = {"true": "true", "false": "false", "NULL::boolean": "null"}
+        return [known.get(row["Output"][0], "") for row in rows]
+    if last - first == 1:
+        return [state]
+    middle = (first + last) // 2
+    return [*_folded(question, fetch, first, middle), *_folded(question, fetch, middle, last)]
+
+
+def _refusal(fetch: Fetch, statement: str, plan: list[str] | None = None) -> str:
+    """The SQLSTATE with which the server refuses a statement for what it says; empty when it does not. `plan` takes what it answers."""
     try:
-        fetch(statement)
+        rows = fetch(statement)
+        if plan is not None:
+            plan += (row[0] or "" for row in rows)
     except Exception as error:  # of the driver, which this module does not know
         state = str(getattr(error, "sqlstate", None) or "")
         if state[:2] not in ("0A", "22", "42", "55") or state == "55P03":

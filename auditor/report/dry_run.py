@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from auditor.probe import Duplicates, Matching, Relation, Unmatched
+from auditor.probe import Constants, Duplicates, Matching, Relation, Unmatched
 from auditor.report.layout import wrap
 from auditor.report.wording import REASONS, described, duration
 from auditor.text import idents, one_line, plural
@@ -64,6 +64,8 @@ def asked(task: Task) -> str:
         return f"{probe.table.sql} ({idents(probe.columns)}) {verb} {referenced}"
     if isinstance(probe, Duplicates):
         return f"{probe.table.sql}: ({', '.join(key.expression for key in probe.keys)}) held twice"
+    if isinstance(probe, Constants):
+        return f"constants in {plural(len(probe.conditions), 'condition')}: planned only"
     return (
         f"{probe.table.sql} where {probe.where}" if isinstance(probe, Matching) else f"{probe.table.sql}: planned only"
     )

@@ -25,8 +25,9 @@ from auditor.content import folder
 from auditor.errors import UsageError
 from auditor.registry import Check, load, selected
 from auditor.report import Options
+from auditor.report.past import chart
 from auditor.report.picture import Picture, draw
-from auditor.report.wording import estimated
+from auditor.report.wording import estimated, since
 from auditor.text import ident, idents, one_line, plural, qualified, safe_text
 
 OUTCOMES = ("passed", "failed", "not_checked", "skipped")
@@ -372,6 +373,7 @@ def environment() -> Environment:
         "count": lambda number: f"{number:,}",
         "duration": duration,
         "estimated": estimated,
+        "since": lambda finding: since(finding).removeprefix(" · "),
         "slug": slug,
         "place": place,
         "described": described,
@@ -413,6 +415,7 @@ def render(audit: Audit, options: Options) -> str:
             style=style,
             script=script,
             verdict=verdict(audit),
+            trend=chart(audit),
             started=started,
             seconds=(finished - started).total_seconds(),
             opened=opened,

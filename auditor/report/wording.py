@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from auditor.audit import Audit, Coverage
 from auditor.check import Depth, Evidence, Finding, Fix, Object, Severity
-from auditor.text import ident, idents, one_line, plural, qualified, safe_text
+from auditor.text import ident, idents, listed, one_line, plural, qualified, safe_text
 
 SYMBOLS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.INFO: "●"}
 
@@ -90,13 +90,40 @@ def certainty(finding: Finding) -> str:
     """How sure, how many, of how many: `proven · 7 of 307 rows`, `suspected · in the catalog`."""
     evidence = finding.evidence
     if evidence is None or evidence.violations is None:
-        return f"{finding.confidence.value} · in the catalog"
+        return f"{finding.confidence.value} · in the catalog{since(finding)}"
     found = f"{'' if evidence.exact else 'at least '}{evidence.violations:,}"
     if evidence.rows_examined is None:
         rows = f"{found} {'row' if evidence.violations == 1 else 'rows'}"
     else:
         rows = f"{found} of {plural(evidence.rows_examined, 'row')}"
-    return f"{finding.confidence.value} · {rows}{'' if evidence.violations else ' today'}"
+    return f"{finding.confidence.value} · {rows}{'' if evidence.violations else ' today'}{since(finding)}"
+
+
+def since(finding: Finding) -> str:
+    """Since when the finding is known, and what it counted then and last time: ` · since 18 Nov 2026 (3 then, 12 last time)`."""
+    if finding.past is None:
+        return ""
+    now = finding.evidence.violations if finding.evidence else None
+    then = [
+        f"{count:,} {when}"
+        for count, when in ((finding.past.first, "then"), (finding.past.last, "last time"))
+        if count is not None and count != now
+    ]
+    if len(then) == 2 and finding.past.first == finding.past.last:
+        then = [f"{finding.past.first:,} until now"]
+    return f" · since {day(finding.past.first_seen)}{f' ({listed(then)})' if then else ''}"
+
+
+def day(text: str) -> str:
+    """`18 Nov 2026` of an ISO 8601 time."""
+    found = _time(text)
+    return f"{found.day} {found:%b %Y}" if found else one_line(text)
+
+
+def moment(text: str) -> str:
+    """`18 Nov 2026, 03:00 UTC` of an ISO 8601 time."""
+    found = _time(text)
+    return f"{day(text)}, {found.astimezone(UTC):%H:%M} UTC" if found else one_line(text)
 
 
 def recommended(finding: Finding) -> Fix | None:

@@ -15,11 +15,12 @@ cascade the soft delete; after the rows left behind are cleaned.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from auditor import ddl
-from auditor.catalog.model import Catalog, ForeignKey, Reference, Rule, Table, Trigger
+from auditor.cancelling import Obstacle, obstacles
+from auditor.catalog.model import Catalog, ForeignKey, Reference, Table
 from auditor.check import Ask, Clean, Depth, Finding, Fix, NotChecked, Object, Result, Severity
 from auditor.companion_remedies import assignments, field
 from auditor.probe import Answer, Unmatched
@@ -29,27 +30,7 @@ severity = Severity.ERROR
 depths = (Depth.CATALOG, Depth.DATA)
 supersedes = ("references/orphan-rows", "references/orphaned-memberships")
 
-_QUOTED_OR_COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", re.DOTALL)
 _DEFINITION = re.compile(r'((?:"(?:[^"]|"")*"|[^"])*? FOR EACH ROW )(EXECUTE FUNCTION .*)\Z')
-_STANDS_ASIDE = re.compile(r"pg_trigger_depth", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Obstacle:
-    """What cancels an action of a key: a trigger or a rule, and on which table."""
-
-    on: Table
-    event: str  # delete, update
-    trigger: Trigger | None
-    rule: Rule | None
-    why: str
-
-    @property
-    def name(self) -> str:
-        """For the reader."""
-        found = self.trigger or self.rule
-        assert found is not None
-        return f"the {'trigger' if self.trigger else 'rule'} {ident(found.name)} of {self.on.sql}"
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
@@ -60,20 +41,10 @@ def check(catalog: Catalog) -> Iterator[Result]:
         subject = table.object("constraint", key.name, key.columns)
         found: list[Obstacle] = []
         unread: list[str] = []
-        for on in (table, *partitions(catalog, table)):
-            for event, columns in done.items():
-                triggers_in_the_way(catalog, on, event, columns, found, unread)
-                found += [
-                    Obstacle(
-                        on,
-                        event,
-                        None,
-                        rule,
-                        "puts something else in its place; if that is no statement of the same kind, the action fails (SQLSTATE XX000)",
-                    )
-                    for rule in on.rules
-                    if rule.instead and rule.event == event and rule.enabled in "OA"
-                ]
+        for event, columns in done.items():
+            some, hidden = obstacles(catalog, table, event, columns)
+            found += some
+            unread += hidden
         if not found:
             said = f"{listed(unread)} cannot be read"
             yield NotChecked(subject, "unsupported", said) if unread else Clean(subject)
@@ -92,48 +63,6 @@ def actions(key: ForeignKey) -> dict[str, tuple[str, ...]]:
     if key.on_update in "cnd":
         done["update"] = key.columns
     return done
-
-
-def partitions(catalog: Catalog, table: Table) -> Iterator[Table]:
-    if table.kind == "p":
-        for oid in table.children:
-            if oid in catalog.tables:
-                yield catalog.tables[oid]
-                yield from partitions(catalog, catalog.tables[oid])
-
-
-def triggers_in_the_way(
-    catalog: Catalog, on: Table, event: str, columns: tuple[str, ...], found: list[Obstacle], unread: list[str]
-) -> None:
-    """Adds the triggers that cancel an action; and the names of functions that cannot be read."""
-    for trigger in on.triggers:
-        concerned = event in trigger.events and (
-            event == "delete" or not trigger.columns or set(trigger.columns) & set(columns)
-        )
-        if trigger.timing != "before" or not trigger.row or not trigger.fires or not concerned or trigger.parent:
-            continue
-        function = catalog.functions.get(trigger.function)
-        if function is None or _STANDS_ASIDE.search(trigger.definition):
-            continue  # of an extension or of the system; or it fires for the application's statements only
-        if function.language not in ("sql", "plpgsql"):
-            unread.append(f"{qualified(function.schema, function.name)} ({function.language})")
-            continue
-        why = cancels(function.body, event)
-        if why:
-            found.append(Obstacle(on, event, trigger, None, why))
-
-
-def cancels(body: str, event: str) -> str:
-    """How a trigger function cancels the statement; empty when it returns the row."""
-    text = _QUOTED_OR_COMMENT.sub("''", body).lower()
-    if _STANDS_ASIDE.search(text):
-        return ""
-    returned = set(re.findall(r"\breturn[\s(]+(null|old|new)\b", text))
-    if "null" in returned:
-        return "may return NULL"
-    if event == "delete" and "new" in returned and "old" not in returned:
-        return "returns NEW, which is NULL in a DELETE"
-    return "returns OLD, which undoes the change" if event == "update" and returned == {"old"} else ""
 
 
 def judged(

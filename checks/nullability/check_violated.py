@@ -22,11 +22,13 @@ from auditor import ddl
 from auditor.catalog.model import Catalog, Column, Constraint, Table
 from auditor.check import Ask, Depth, Finding, Fix, Object, Result, Severity
 from auditor.probe import Answer, Matching
-from auditor.text import ident, listed, one_line_sql, plural, qualified
+from auditor.remedies import cleaned
+from auditor.text import ident, one_line_sql, plural, qualified
 
 severity = Severity.ERROR
 depths = (Depth.DATA, Depth.FULL)
 
+ADMITTED = "a value that the CHECK admits"
 # Deparsed text: a string or a quoted name, which is left alone, or the word VALUE.
 _VALUE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\bVALUE\b""")
 
@@ -160,7 +162,7 @@ def table_fixes(answer: Answer, catalog: Catalog, table: Table, constraint: Cons
             f"VALIDATE reads the tables that inherit from {table.sql} too, and fails while their rows break it.",
         )
     return (
-        *cleaned(answer, table, constraint.columns, after, (drop,), (as_it_was,), locks, caveats),
+        *cleaned(answer, table, constraint.columns, ADMITTED, after, (drop,), (as_it_was,), locks, caveats),
         Fix(
             "Drop the CHECK, if nobody means it any more",
             (drop,),
@@ -189,7 +191,7 @@ def domain_fixes(
     under = {c.name: catalog.types[c.base_oid] for c in table.columns if c.type_oid != c.base_oid}
     types = {name: qualified(base.schema, base.name) for name, base in under.items()}
     return (
-        *cleaned(answer, table, (column.name,), (validate,), (drop,), (as_it_was,), locks, caveats, types),
+        *cleaned(answer, table, (column.name,), ADMITTED, (validate,), (drop,), (as_it_was,), locks, caveats, types),
         Fix(
             "Drop the CHECK from the domain, if nobody means it any more",
             (drop,),
@@ -198,49 +200,3 @@ def domain_fixes(
             ("It goes for every column of the domain.",),
         ),
     )
-
-
-def cleaned(
-    answer: Answer,
-    table: Table,
-    columns: tuple[str, ...],
-    after: tuple[str, ...],
-    undo: tuple[str, ...],
-    redo: tuple[str, ...],
-    locks: str,
-    caveats: tuple[str, ...],
-    types: dict[str, str] | None = None,
-) -> tuple[Fix, ...]:
-    """Put the values right, or delete the rows; `undo` and `redo` take the CHECK away and back for the rollback."""
-    where = answer.evidence.where or "false"
-    copy = ddl.short(table.name, "violations")
-    keep = ddl.keep_rows(table, where, copy, types)
-    plain = [name for name in columns if not table.by_name[name].generated]
-    made = []
-    if plain:
-        values = ", ".join(
-            f"{ident(name)} = {ddl.fill_in(f'a value that the CHECK admits: {table.by_name[name].type}')}"
-            for name in plain
-        )
-        back = (*undo, ddl.restore_values(table, plain, copy), *redo) if table.row_key else ()
-        lost = () if back else (f"{table.sql} has no key: which row held which value cannot be told afterwards.",)
-        unset = "Forgotten, a REPLACE is a syntax error and changes nothing; what the right value is, only you know."
-        made.append(
-            Fix(
-                f"Put {listed([ident(name) for name in plain])} right, keeping a copy",
-                (keep, f"UPDATE {ddl.target(table)} SET {values} WHERE {where};", *after),
-                back,
-                locks,
-                (unset, *lost, *caveats),
-            )
-        )
-    made.append(
-        Fix(
-            "Delete the rows, keeping a copy",
-            (keep, ddl.delete(table, where), *after),
-            (*undo, ddl.restore_rows(table, copy), *redo),
-            locks,
-            ("Rows that reference the deleted ones follow their own ON DELETE action.", *caveats),
-        )
-    )
-    return (made[0].recommend(), *made[1:])

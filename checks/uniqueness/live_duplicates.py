@@ -9,8 +9,8 @@ Not flagged: rows outside `where`, and deleted ones where soft deletes are known
 with NULL in the key, as for a unique index; keys that a valid unique index over the same columns, or some of them,
 already keeps apart among these rows.
 
-Fix: keep the row that others reference, else the latest: end the others, where `where` says how a row ends, or delete
-them; then build the unique index concurrently.
+Fix: keep the row that most others reference, else the latest: end the others, where `where` says how a row ends, or move
+their references to the row that stays and delete them, keeping copies; then build the unique index concurrently.
 """
 
 from collections import Counter
@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from auditor.arbiter import columns_of, implied, plannable, serving
+from auditor.arbiter import columns_of, implied, normal, plannable, serving
 from auditor.catalog.infer import columns_in
 from auditor.catalog.model import BusinessKey, Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, Object, Result, Severity
-from auditor.key_remedies import both, end_others, make_unique, shown
+from auditor.key_remedies import both, end_others, key_texts, make_unique, outcome, shown
 from auditor.probe import Answer, Duplicates, Key, Planned
 from auditor.text import ident, plural
 
@@ -113,13 +113,17 @@ def judged(
     broken = [
         i
         for i in table.indexes
-        if i.unique and not i.enforces and set(i.columns or ()) == set(columns_of(declared.keys))
+        if i.unique
+        and not i.enforces
+        and set(map(normal, key_texts(i))) == set(map(normal, declared.keys))
+        and implied(i.predicate, where)
     ]
     message = f"The configuration declares {names} unique among the rows of {table.sql}{among}."
     if answer is not None and answer.count:
         message += (
             " A unique index would refuse them (CREATE UNIQUE INDEX fails with SQLSTATE 23505), and until one stands more"
             " can come. Whatever looks a row up by this key finds one of several."
+            f" {outcome(catalog, table, answer)}"
         )
     else:
         message += " Nothing prevents a second row with the same values."
@@ -138,6 +142,8 @@ def judged(
         message=message,
         fixes=(ended, cleared) if ended is not None else (cleared,),
     )
+    if broken:
+        return replace(finding, defect=("invalid index", broken[0].oid))
     tombstone = catalog.soft_deletes.get(table.oid)
     if found and tombstone is not None and where == tombstone.live:
         return replace(finding, defect=("duplicates", table.oid, frozenset(declared.keys)))

@@ -4,14 +4,18 @@ PostgreSQL accepts the function, and a prepared statement, and fails when it pla
 unique or exclusion constraint matching the ON CONFLICT specification", on every call. The usual causes are a unique
 constraint that is missing in this database, or one that became a partial index. ON CONSTRAINT with a name that is no
 constraint fails with 42704, or with 42809 where no index stands behind it; a deferrable constraint with 55000, when the
-statement is executed. Bodies of functions and procedures in SQL and PL/pgSQL are read, and files given with `--sql`.
+statement is executed; a table with rules for INSERT or UPDATE with 0A000.
 
+Read are the bodies of functions and procedures in SQL and PL/pgSQL with what they EXECUTE, as far as it is constant;
+rules; what pg_stat_statements has recorded in this database, where this login may see it; files given with `--sql`.
 The inference is PostgreSQL's own; where expressions or predicates are spelled differently, the server is asked to plan
 the statement (EXPLAIN, nothing is inserted). The duplicates that stand in the way of the missing key are counted.
 
 Not flagged: statements that an index serves (columns in any order, a partial index whose predicate the statement
-repeats or implies, the same expression); ON CONFLICT DO NOTHING without a target; temporary tables that the function
-makes itself. Not checked: text put together at run time, tables that cannot be told, other languages.
+repeats or implies, the same expression, a view over such a table); ON CONFLICT DO NOTHING without a target; temporary
+tables that the function makes itself; a recorded statement that a function or a file says too. Suspected only: the table
+is one of several of that name. Not checked: text put together at run time, predicates over parameters, tables that
+cannot be told, other languages and dialects.
 
 Fix: the missing unique key, built concurrently after the duplicates are cleared away; or the statement names the key
 that exists.
@@ -23,7 +27,7 @@ from functools import partial
 from auditor import ddl
 from auditor.arbiter import Arbiter, Use, columns_of, conditions, countable, infer, plannable, spelled, uses
 from auditor.catalog.model import Catalog, Index, Table
-from auditor.check import Ask, Clean, Depth, Finding, Fix, NotChecked, Object, Result, Severity
+from auditor.check import Ask, Clean, Confidence, Depth, Finding, Fix, NotChecked, Object, Result, Severity
 from auditor.key_remedies import (
     attach,
     drop_key,
@@ -63,6 +67,10 @@ def check(catalog: Catalog) -> Iterator[Result]:
                 subject,
                 "unsupported",
                 "whether its expressions fit only the server can tell, which plans no INSERT in recovery",
+            )
+        elif use.parameters:
+            yield NotChecked(
+                subject, "unsupported", f"whether an index fits {use.clause} is a matter of its parameters"
             )
         elif not plannable(table, (*use.upsert.targets, use.upsert.predicate)):
             yield NotChecked(subject, "unsafe_code", f"planning {use.clause} would run functions that it names")
@@ -113,33 +121,45 @@ def verdict(
         "42809": f"the constraint {ident(use.upsert.constraint or '')} of {table.sql} cannot serve {use.clause}",
         "42601": "ON CONFLICT DO UPDATE needs a target",
         "55000": f"{use.clause} meets a deferrable constraint of {table.sql}",
+        "0A000": f"{use.clause} is not supported beside the rules of {table.sql}",
     }[arbiter.sqlstate]
-    lines = listed([str(other.upsert.line) for other in same])
-    place = f"{'lines' if len(same) > 1 else 'line'} {lines}{' of its body' if use.function is not None else f' of {use.said}'}"
-    who = use.said if use.function is not None else f"An upsert of {use.said}"
+    who = use.who if use.function is not None else f"{use.who[0].upper()}{use.who[1:]}"
+    through = f" through the view {use.view.sql}" if use.view is not None else ""
     message = (
-        f"{place[0].upper()}{place[1:]} inserts into {table.sql} with {use.clause}, and {arbiter.why}: the statement fails"
+        f"{_place(same)} inserts into {table.sql}{through} with {use.clause}, and {arbiter.why}: the statement fails"
         f" with SQLSTATE {arbiter.sqlstate} {'when it is executed' if arbiter.sqlstate == '55000' else 'each time it is planned'},"
         " whatever the rows."
     )
+    if use.guessed:
+        message += f" Several tables are called {ident(use.upsert.table)}: this is the one that it is taken to mean."
     if answer is not None and answer.count:
         message += " The missing UNIQUE cannot be created until the duplicates are gone."
     elif answer is not None:
         message += " No duplicates stand in the way of the missing UNIQUE."
     columns = columns_of(use.upsert.targets)
     return Finding(
-        severity,
+        Severity.WARNING if use.guessed else severity,
         use.subject,
         title=f"{who} fails: {said}",
         message=message,
         related=(table.object(columns=tuple(name for name in columns if name in table.by_name)),),
         fixes=fixes(catalog, use, table, arbiter, duplicates=bool(answer is not None and answer.count)),
+        confidence=Confidence.SUSPECTED if use.guessed else Confidence.PROVEN,
         defect=("not unique", table.oid, frozenset(columns)) if arbiter.missing else None,
     )
 
 
+def _place(same: list[Use]) -> str:
+    """The subject of the sentence about these upserts of one place."""
+    use = same[0]
+    if use.recorded or not use.place:
+        return f"{use.who[0].upper()}{use.who[1:]}"
+    lines = listed([str(other.upsert.line) for other in same])
+    return f"{'Lines' if len(same) > 1 else 'Line'} {lines} of {'its body' if use.function is not None else use.said}"
+
+
 def fixes(catalog: Catalog, use: Use, table: Table, arbiter: Arbiter, *, duplicates: bool) -> tuple[Fix, ...]:
-    where = f"in {use.said} ({use.place})"
+    where = f"in {use.said}{f' ({use.place})' if use.place else ''}"
     if arbiter.sqlstate == "55000":
         return (immediate(catalog, table, arbiter.indexes[0]), rename(table, where, recommended=False))
     if not arbiter.missing:
@@ -226,7 +246,8 @@ def rename(table: Table, where: str, *, recommended: bool, arbiter: Arbiter | No
             texts = [ident(key.column) if key.column is not None else f"({key.expression})" for key in index.keys]
             suffix = f" WHERE {index.predicate}" if conditions(index.predicate) else ""
             keys.append(f"({', '.join(texts)}){suffix}")
-    offer = f"{table.sql} has {listed(keys, 'or')}" if keys else f"{table.sql} has none: add one first"
+    none = "has none: add one first" if table.holds_rows else "has none, and cannot have one"
+    offer = f"{table.sql} has {listed(keys, 'or')}" if keys else f"{table.sql} {none}"
     return Fix(
         "Change the statement, so that its ON CONFLICT names a key that exists",
         (),

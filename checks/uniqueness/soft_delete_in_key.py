@@ -20,17 +20,15 @@ from auditor.arbiter import implied
 from auditor.catalog.model import Catalog, Index, SoftDelete, Table
 from auditor.check import Ask, Clean, Confidence, Depth, Finding, Fix, Object, Result, Severity
 from auditor.key_remedies import (
-    attach,
     both,
-    constraint_of,
     dedupe,
-    drop_key,
     free_name,
     key_terms,
     kind_of,
+    nulls_not_distinct,
+    outcome,
     referencing,
     replace_by_partial,
-    restore_key,
     shown,
 )
 from auditor.probe import Answer, Duplicates, Key
@@ -102,7 +100,8 @@ def judged(
         title=title,
         message=f"The unique {kind_of(table, index)} {ident(index.name)} contains {mark}, which is NULL in every live row,"
         " and NULL never equals NULL there: rows that are equal in all other columns are admitted without an error."
-        " Whatever takes the key for unique reads, updates or joins one row too many.",
+        " Whatever takes the key for unique reads, updates or joins one row too many."
+        + (f" {outcome(catalog, table, answer)}" if answer is not None and count else ""),
         confidence=Confidence.PROVEN if tombstone.configured else Confidence.SUSPECTED,
         related=tuple(child.object("constraint", key.name, key.columns) for child, key in resting),
         fixes=fixes(catalog, table, index, tombstone, duplicates=bool(count)),
@@ -123,25 +122,7 @@ def fixes(catalog: Catalog, table: Table, index: Index, tombstone: SoftDelete, *
     columns = [key.column for key in index.keys if key.column != tombstone.column]
     filled = all(name is not None and not table.by_name[name].may_hold_null for name in columns)
     if catalog.server.major >= 15 and table.kind != "p" and filled and not resting:
-        name = free_name(catalog, table, index.name, "nulls")
-        include = f" INCLUDE ({', '.join(map(ident, index.include))})" if index.include else ""
-        build = ddl.unique_index(
-            table, name, key_terms(table, index), index.predicate, nulls=f"{include} NULLS NOT DISTINCT"
-        )
-        after = (attach(table, name),) if constraint_of(table, index) else ()
-        undo = ddl.drop_constraint(table, name) if after else ddl.drop_index(table, name)
-        made.append(
-            Fix(
-                f"Rebuild the {kind_of(table, index)} with NULLS NOT DISTINCT: the same columns, and NULL equals NULL",
-                (*(cleared.sql if cleared else ()), build, drop_key(table, index), *after),
-                (*restore_key(table, index), undo, *(cleared.rollback if cleared else ())),
-                f"the new index: {ddl.LOCK_CONCURRENTLY}; {ddl.LOCK_ALTER}" if after else ddl.LOCK_CONCURRENTLY,
-                (
-                    *(cleared.caveats if cleared else ()),
-                    "An ON CONFLICT over the same columns goes on working; ON CONFLICT ON CONSTRAINT needs the new name.",
-                ),
-            )
-        )
+        made.append(nulls_not_distinct(catalog, table, index, index.predicate, cleared))
     if resting:
         keys = listed([f"{ident(key.name)} of {child.sql}" for child, key in resting])
         made.append(add_beside(catalog, table, index, others, tombstone, cleared_keys=keys, duplicates=duplicates))

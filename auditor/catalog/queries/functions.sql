@@ -3,6 +3,7 @@ SELECT p.oid::int8, n.nspname AS schema, p.proname AS name, pg_catalog.pg_get_fu
        l.lanname AS language, p.prokind AS kind, pg_catalog.format_type(p.prorettype, NULL) AS returns,
        CASE WHEN l.lanname NOT IN ('sql', 'plpgsql') THEN ''
             ELSE /* 14+ */ coalesce(CASE WHEN p.oid <> ALL ('{/* locked */}') THEN pg_catalog.pg_get_function_sqlbody(p.oid) END, p.prosrc) /* else */ p.prosrc /* end */ END AS body,
+       l.lanname NOT IN ('sql', 'plpgsql') AND p.prosrc ~* '\mon\s+conflict\M' AS says_conflict,
        p.oid = ANY ('{/* locked */}') AS locked,
        (SELECT pg_catalog.substr(s, 13) FROM pg_catalog.unnest(p.proconfig) AS s
         WHERE pg_catalog.starts_with(s, 'search_path=')) AS search_path

@@ -14,9 +14,10 @@ SELECT i.indexrelid::int8 AS oid, x.relname AS name, i.indrelid::int8 AS "table"
        coalesce(k.oid::int8, 0) AS "constraint",
        CASE WHEN x.relispartition
             THEN (SELECT h.inhparent::int8 FROM pg_catalog.pg_inherits AS h WHERE h.inhrelid = x.oid) ELSE 0 END AS parent,
-       x.relam = 403 AND i.indoption[0] IN (0, 3) AS ordered
+       x.relam = 403 AND i.indoption[0] IN (0, 3) AS ordered, m.amname AS method
 FROM pg_catalog.pg_index AS i
 JOIN pg_catalog.pg_class AS x ON x.oid = i.indexrelid AND x.relpersistence <> 't'
+JOIN pg_catalog.pg_am AS m ON m.oid = x.relam
 JOIN pg_catalog.pg_class AS c ON c.oid = i.indrelid AND c.relkind IN ('r', 'p', 'm')
 LEFT JOIN pg_catalog.pg_constraint AS k
        ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x') AND k.conrelid = i.indrelid

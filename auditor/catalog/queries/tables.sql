@@ -9,7 +9,10 @@ SELECT c.oid::int8, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c
        c.relrowsecurity AND pg_catalog.row_security_active(c.oid) AS row_security,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS schema_usable,
        pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS readable,
-       t.description AS comment, c.oid = ANY ('{/* locked */}') AS locked, d.objid IS NOT NULL AS of_extension
+       t.description AS comment, c.oid = ANY ('{/* locked */}') AS locked, d.objid IS NOT NULL AS of_extension,
+       -- 8: INSERT goes through it (documentation: CREATE VIEW, Updatable Views)
+       CASE WHEN c.relkind = 'v' AND c.oid <> ALL ('{/* locked */}') AND pg_catalog.pg_relation_is_updatable(c.oid, false) & 8 = 8
+            THEN pg_catalog.pg_get_viewdef(c.oid) END AS definition
 FROM pg_catalog.pg_class AS c
 JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
 LEFT JOIN pg_catalog.pg_description AS t

@@ -114,3 +114,32 @@ CREATE TABLE app.balances_1 PARTITION OF app.balances FOR VALUES FROM (0) TO (10
 CREATE TABLE app.balances_2 PARTITION OF app.balances FOR VALUES FROM (100) TO (200);
 INSERT INTO app.accounts SELECT generate_series(1, 120);
 INSERT INTO app.balances SELECT generate_series(1, 120);
+
+-- inferred, and which rows need one is learned from the rows: by two of the states that an order may be in
+CREATE TABLE app.carts (id int PRIMARY KEY, status text NOT NULL); -- finds: 2 rows of app.carts have no row in app.invoices, while 78 have theirs
+CREATE TABLE app.invoices (id int PRIMARY KEY, cart_id int NOT NULL UNIQUE REFERENCES app.carts);
+INSERT INTO app.carts SELECT n, CASE WHEN n <= 40 THEN 'paid' WHEN n <= 80 THEN 'it''s shipped' WHEN n <= 200 THEN 'draft' ELSE 'rare' END FROM generate_series(1, 210) AS n;
+INSERT INTO app.invoices SELECT n, n FROM generate_series(1, 210) AS n WHERE n NOT IN (7, 70) AND (n <= 90 OR n > 205);
+-- by a time, among rows that are not deleted; an enum that tells nothing
+CREATE TYPE app.plan AS ENUM ('free', 'pro');
+CREATE TABLE app.members (id int PRIMARY KEY, "Verified_At" timestamptz, state app.plan, deleted_at timestamptz); -- finds: 1 row of app.members has no row in app.badges, while 29 have theirs
+CREATE TABLE app.badges (member_id int PRIMARY KEY REFERENCES app.members);
+INSERT INTO app.members SELECT n, CASE WHEN n <= 35 THEN now() END, CASE WHEN n % 2 = 0 THEN 'free' ELSE 'pro' END::app.plan, CASE WHEN n > 30 AND n <= 35 THEN now() END FROM generate_series(1, 90) AS n;
+INSERT INTO app.badges SELECT n FROM generate_series(2, 40) AS n WHERE n NOT BETWEEN 31 AND 35;
+-- neighbours: the state sets rows apart and all of them have theirs; no state does; too few rows; more than half of the others have one
+CREATE TABLE app.trips (id int PRIMARY KEY, status text);
+CREATE TABLE app.tickets (trip_id int PRIMARY KEY REFERENCES app.trips);
+INSERT INTO app.trips SELECT n, CASE WHEN n <= 40 THEN 'booked' ELSE 'idea' END FROM generate_series(1, 100) AS n;
+INSERT INTO app.tickets SELECT generate_series(1, 40);
+CREATE TABLE app.guests (id int PRIMARY KEY, status text, is_verified boolean);
+CREATE TABLE app.photos (guest_id int PRIMARY KEY REFERENCES app.guests);
+INSERT INTO app.guests SELECT n, CASE n % 2 WHEN 0 THEN 'here' ELSE 'gone' END, n % 3 = 0 FROM generate_series(1, 300) AS n;
+INSERT INTO app.photos SELECT generate_series(1, 120);
+CREATE TABLE app.trials (id int PRIMARY KEY, status text);
+CREATE TABLE app.trial_reports (trial_id int PRIMARY KEY REFERENCES app.trials);
+INSERT INTO app.trials SELECT n, CASE WHEN n <= 19 THEN 'done' ELSE 'open' END FROM generate_series(1, 100) AS n;
+INSERT INTO app.trial_reports SELECT generate_series(2, 40);
+CREATE TABLE app.visits (id int PRIMARY KEY, status text);
+CREATE TABLE app.visit_notes (visit_id int PRIMARY KEY REFERENCES app.visits);
+INSERT INTO app.visits SELECT n, CASE WHEN n <= 50 THEN 'done' ELSE 'open' END FROM generate_series(1, 100) AS n;
+INSERT INTO app.visit_notes SELECT generate_series(2, 76);

@@ -9,3 +9,5 @@ CREATE TABLE chairs (id int PRIMARY KEY, site int, room int, FOREIGN KEY (site, 
 CREATE TABLE keys (id int PRIMARY KEY, site int);
 CREATE TABLE sites (id int PRIMARY KEY);
 CREATE TABLE single (id int PRIMARY KEY, site int REFERENCES sites ON DELETE SET NULL, UNIQUE NULLS NOT DISTINCT (site)); -- finds: Rows of public.sites cannot be deleted once referenced: public.single.site is unique with NULLS NOT DISTINCT, so that one row at most can be NULL, but ON DELETE SET NULL
+-- one action can be done, the other cannot: the list is for ON DELETE alone
+CREATE TABLE stalls (id int PRIMARY KEY, site int NOT NULL, room int, FOREIGN KEY (site, room) REFERENCES places ON DELETE SET NULL (room) ON UPDATE SET NULL); -- finds: Rows of public.places cannot be re-keyed once referenced: public.stalls.site is NOT NULL, but ON UPDATE SET NULL

@@ -27,6 +27,18 @@ CREATE FUNCTION by_check() RETURNS void LANGUAGE sql AS 'INSERT INTO vlt.later V
 CREATE FUNCTION deferred() RETURNS void LANGUAGE sql AS 'INSERT INTO vlt.later VALUES (1) ON CONFLICT (a) DO NOTHING'; -- finds: public.deferred() fails: ON CONFLICT (a) meets a deferrable constraint of vlt.later
 CREATE FUNCTION whatever() RETURNS void LANGUAGE sql AS 'INSERT INTO vlt.later VALUES (1) ON CONFLICT DO NOTHING'; -- finds: public.whatever() fails: ON CONFLICT DO NOTHING meets a deferrable constraint of vlt.later
 CREATE FUNCTION untold() RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO vlt.later VALUES (1) ON CONFLICT DO UPDATE SET b = 1; END'; -- finds: public.untold() fails: ON CONFLICT DO UPDATE needs a target
+CREATE FUNCTION dynamic() RETURNS void LANGUAGE plpgsql AS $$ -- finds: public.dynamic() fails: no unique index of vlt.storage serves ON CONFLICT (kind); 4 rows of vlt.storage share 2 values
+BEGIN
+    EXECUTE format('INSERT INTO %I.storage (kind) VALUES (%L) ', 'vlt', 'x') || 'ON CONFLICT (kind) DO NOTHING';
+END $$;
+-- a rule, a view, and a table with a rule
+CREATE TABLE leaving (id int);
+CREATE RULE put AS ON DELETE TO leaving DO ALSO INSERT INTO vlt.storage (vault_id) VALUES (1) ON CONFLICT (credential_id) DO NOTHING; -- finds: An upsert of the rule put of public.leaving fails: no unique index of vlt.storage serves ON CONFLICT (credential_id); 5 rows of vlt.storage share 2 values
+CREATE VIEW vlt.vaults AS SELECT id AS number, vault_id AS vault, kind AS id FROM vlt.storage;
+CREATE FUNCTION through() RETURNS void LANGUAGE sql AS 'INSERT INTO vlt.vaults (vault) VALUES (1) ON CONFLICT (id) DO NOTHING'; -- finds: public.through() fails: no unique index of vlt.storage serves ON CONFLICT (kind); 4 rows of vlt.storage share 2 values
+CREATE TABLE vlt.ruled (a int UNIQUE);
+CREATE RULE kept AS ON UPDATE TO vlt.ruled DO INSTEAD NOTHING;
+CREATE FUNCTION beside() RETURNS void LANGUAGE plpgsql AS 'BEGIN INSERT INTO vlt.ruled VALUES (1) ON CONFLICT (a) DO NOTHING; END'; -- finds: public.beside() fails: ON CONFLICT (a) is not supported beside the rules of vlt.ruled
 
 -- SQL handed over
 -- handed over: -- a file of the application
@@ -43,8 +55,11 @@ BEGIN
     INSERT INTO vlt.storage (vault_id) VALUES (1) ON CONFLICT ON CONSTRAINT storage_pkey DO UPDATE SET kind = 'x';
     INSERT INTO vlt.storage (vault_id) VALUES (1) ON CONFLICT DO NOTHING;
     INSERT INTO vlt.later VALUES (1, 1) ON CONFLICT (b) DO NOTHING;
+    INSERT INTO vlt.vaults (vault) VALUES (1) ON CONFLICT (vault) DO UPDATE SET id = 'x';
+    EXECUTE format('INSERT INTO vlt.storage (kind) VALUES (%L) ON CONFLICT (vault_id) DO NOTHING', now());
     RAISE NOTICE 'INSERT INTO vlt.storage VALUES (1) ON CONFLICT (kind) DO NOTHING';
 END $$;
+CREATE RULE get AS ON UPDATE TO leaving DO ALSO INSERT INTO vlt.storage (vault_id) VALUES (1) ON CONFLICT (vault_id) DO NOTHING;
 -- a temporary table of its own; its own search_path; a join on a table called conflict
 CREATE FUNCTION apart() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
