@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from auditor.registry import identities
 from tests.helpers import audit
-from tests.planting import PLANTERS, Expected, World, base, expected
+from tests.planters import PLANTERS, expected
+from tests.planting import Expected, World, base
 
 SCHEMAS = int(os.environ.get("AUDITOR_PLANTED_SCHEMAS", "60"))
 SEED = int(os.environ.get("AUDITOR_PLANTED_SEED", "0")) or secrets.randbits(32)
