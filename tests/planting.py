@@ -705,7 +705,9 @@ def refer(world: World, table: Table, parent: Table, *, configured: bool = False
             columns.append(name)
             continue
         kind = "bigint" if theirs.type == "int" and world.chance(3) else theirs.type
-        called = names[number] if names else world.name("parent_" if parent is table else "r")
+        called = names[number] if names else world.name("r")
+        if parent is table:  # a hierarchy is told by its name
+            called = world.choose(("parent_{n}q", 'The "parent" %s {n}q')).format(n=world.numbers)
         made = Column(called, kind, lambda n: None, required)
         table.columns.append(made)
         columns.append(made.name)
