@@ -245,7 +245,12 @@ def test_of_duplicates_the_referenced_row_stays_else_the_latest_else_the_highest
             (5, 'c', '2024-01-01'), (6, 'c', '2024-01-01'), (7, 'd', NULL), (8, 'd', '2024-01-01'), (9, NULL, NULL), (10, NULL, NULL);
         INSERT INTO posts VALUES (1, 1)"""
     )
-    run(dsn, *recommended(audit(dsn, '[[unique]]\ntable = "people"\ncolumns = ["email"]', select=BLOCKS)).sql)
+    run(
+        dsn,
+        *recommended(
+            audit(dsn, '[[unique]]\ntable = "people"\ncolumns = ["email"]', select=["uniqueness/live-duplicates"])
+        ).sql,
+    )
     with psycopg.connect(dsn) as connection:
         left = [row[0] for row in connection.execute("SELECT id FROM people ORDER BY id").fetchall()]
     assert left == [1, 3, 6, 8, 9, 10]

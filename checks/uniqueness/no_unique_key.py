@@ -47,13 +47,17 @@ def bare(table: Table) -> bool:
 
 
 def is_copy(catalog: Catalog, table: Table) -> bool:
-    """Whether it has columns of another table, after which it is called: `users_duplicates` of users."""
-    stem = table.name.rpartition("_")[0]
+    """Whether it has columns of another table, after which it is called: `users_duplicates` of users.
+
+    Beside those, a copy that a fix for duplicates keeps may name for each row the one that stays.
+    """
+    stem, _, ending = table.name.rpartition("_")
+    beside = ending.rstrip("0123456789") in ("duplicates", "moved")
     cut = len(table.name.encode("utf-8", "surrogateescape")) >= LONG
     return any(
         other.schema == table.schema
         and (other.name == stem or (cut and stem and other.name.startswith(stem)))
-        and shape(table) <= shape(other)
+        and (shape(table) <= shape(other) or (beside and 2 * len(shape(table) & shape(other)) >= len(table.columns)))
         for other in catalog.tables.values()
     )
 

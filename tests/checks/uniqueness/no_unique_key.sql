@@ -58,6 +58,8 @@ CREATE VIEW app.seen AS SELECT * FROM app.logs;
 CREATE MATERIALIZED VIEW app.kept AS SELECT * FROM app.logs;
 CREATE UNLOGGED TABLE app.staging (line text, n int);
 CREATE TABLE app.users_duplicates AS SELECT name, id FROM app.users;
+CREATE TABLE app.users_duplicates2 AS SELECT id, name, id AS stays FROM app.users;
+CREATE TABLE app.users_moved AS SELECT 1 AS other, 2 AS another; -- finds: app.users_moved has no key: nothing tells one of its rows from another
 CREATE TABLE app.users_states AS SELECT id FROM app.users;
 CREATE TABLE app.a_name_of_a_table_that_is_so_long_that_the_name_of_a_copy_is_cut (id app.filled PRIMARY KEY, name text);
 CREATE TABLE app.a_name_of_a_table_that_is_so_long_that_the_name_of__duplicates AS
