@@ -42,10 +42,15 @@ def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: flo
     wait = after
     while not ended.wait(wait):
         wait = EVERY
+        watched = list(sessions())
+        if not watched:  # who reads comes first, where connections are few
+            if own is not None:
+                own.close()
+            continue
         try:
             if own is None or not own.alive:
                 own = Session(target)
-            for session in _in_the_way(own, list(sessions())):
+            for session in _in_the_way(own, watched):
                 session.give_way()
         except (CannotConnectError, psycopg.Error):
             wait = _AGAIN
@@ -56,8 +61,6 @@ def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: flo
 def _in_the_way(own: Session, sessions: list[Session]) -> list[Session]:
     """Those of the sessions that somebody else's wait for a lock depends on."""
     by_pid = {session.pid: session for session in sessions}
-    if not by_pid:
-        return []
     ours = ", ".join(map(str, by_pid))
     with own.transaction() as fetch:
         blocking = fetch(

@@ -18,6 +18,8 @@ import pytest
 import auditor
 from auditor.content import folder
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(auditor.__file__).parent
 CHECKS = sorted(folder("checks").glob("*/*.py"))
 # In a wheel the content lies inside the package.

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 COLUMNS = {
     *("user_id", "workspace_id", "plan_id", "role_id"),

@@ -21,6 +21,8 @@ from auditor.check import Severity
 from tests.conftest import Make
 from tests.helpers import audit, login, plain_environment, run_auditor
 
+pytestmark = pytest.mark.once
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 LAST_LINE = re.compile(
     r"\d+ findings? \(\d+ errors?, \d+ warnings?, \d+ infos?\), \d+ suppressed, \d+ probes?, \d+ not checked"

@@ -75,6 +75,7 @@ def config_of(text: str) -> str:
     return "\n".join(re.findall(r"^-- config: ?(.*)", text, re.MULTILINE))
 
 
+@pytest.mark.fixes
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_every_fix_ends_its_finding_and_its_rollback_brings_it_back(path: Path, database: Make, version: int) -> None:
     since = int(path.stem.partition(".")[2] or 0)

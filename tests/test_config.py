@@ -36,6 +36,8 @@ from auditor.errors import ConfigError, UsageError
 from tests.conftest import Make
 from tests.helpers import audit, run_auditor, titles
 
+pytestmark = pytest.mark.once
+
 CONFIG = Draft202012Validator(schema(), format_checker=FormatChecker())
 SHOP = """
     CREATE SCHEMA app; CREATE SCHEMA other;

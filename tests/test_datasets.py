@@ -23,7 +23,7 @@ from auditor.text import ident, idents
 from tests.conftest import DATA
 from tests.helpers import audit
 
-pytestmark = pytest.mark.checkout
+pytestmark = [pytest.mark.checkout, pytest.mark.once]
 FOLDER = DATA / "datasets"
 SETS = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
 TRUTH = json.loads((FOLDER / "truth.json").read_text(encoding="utf-8"))

@@ -22,6 +22,8 @@ from auditor.errors import AuditorError, UsageError
 from tests.conftest import Make
 from tests.helpers import audit, titles
 
+pytestmark = pytest.mark.once
+
 APPLICATION = demo.APPLICATION.read_text(encoding="utf-8")
 HEALTHY = APPLICATION.partition("-- The incidents\n")[0] + "\nCOMMIT;"
 once = pytest.mark.embedded

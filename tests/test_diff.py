@@ -18,6 +18,8 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.reports import CHECKS, GOLDEN, hostile_script, matches_golden, still
 
+pytestmark = pytest.mark.once
+
 SHOP = (GOLDEN / "shop.sql").read_text(encoding="utf-8")
 CONFIG = (GOLDEN / "shop.toml").read_text(encoding="utf-8")
 

@@ -9,6 +9,8 @@ from auditor.registry import Check, load
 from auditor.report.explain import WIDTH, render, sections
 from auditor.report.layout import width
 
+pytestmark = pytest.mark.once
+
 
 @pytest.mark.parametrize("check", load(), ids=lambda check: check.id)
 def test_every_check_is_explained(check: Check) -> None:

@@ -25,6 +25,8 @@ from tests.conftest import Make
 from tests.helpers import audit, run_auditor
 from tests.reports import CHECKS, HOSTILE, hostile_script, shop, still
 
+pytestmark = pytest.mark.once
+
 # Of the OASIS committee, unchanged: sarif-spec, sarif-2.1/schema.
 SARIF = Draft7Validator(
     json.loads((Path(__file__).parent / "schemas" / "sarif-schema-2.1.0.json").read_text(encoding="utf-8")),

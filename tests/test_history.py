@@ -23,6 +23,8 @@ from tests.conftest import Make
 from tests.helpers import audit, run_auditor
 from tests.reports import CHECKS, hostile_script
 
+pytestmark = pytest.mark.once
+
 TABLES = """
     CREATE TABLE targets (id int PRIMARY KEY);
     CREATE TABLE sources (id int PRIMARY KEY, target int);

@@ -375,6 +375,7 @@ def soft_delete(connection: psycopg.Connection[Any], schema: str) -> None:
         assert (before, connection.execute(live).fetchone()) == ((2,), (1,)), schema
 
 
+@pytest.mark.fixes
 def test_every_fix_runs_as_it_stands_and_can_be_taken_back(dsn: str, found: Audit) -> None:
     run = fired = cascaded = 0
     with psycopg.connect(dsn) as connection:

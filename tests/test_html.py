@@ -29,6 +29,8 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.pages import Page, audited, counted, many, of_case, together
 
+pytestmark = pytest.mark.once
+
 HOSTILE = (
     'quote"quote',
     "it's %s %(x)s",

@@ -19,6 +19,8 @@ from auditor.connection import Session, Target
 from tests.conftest import Make
 from tests.helpers import audit, titles
 
+pytestmark = pytest.mark.once
+
 SHARED = Path(os.environ.get("AUDITOR_SHARED_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 SCHEMAS = sorted(path.name.removesuffix(".json.gz") for path in (SHARED / "schemas").glob("*.json.gz"))
 DATASETS = sorted(path.parent.name for path in (SHARED / "datasets").glob("*/keys.sql"))

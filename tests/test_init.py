@@ -18,6 +18,8 @@ from tests.conftest import Make
 from tests.helpers import audit, login, run_auditor, titles
 from tests.reports import HOSTILE
 
+pytestmark = pytest.mark.once
+
 SCHEMA = """
     CREATE TABLE users (id int PRIMARY KEY, deleted_at timestamptz);
     INSERT INTO users SELECT n, CASE WHEN n > 90 THEN now() END FROM generate_series(1, 100) AS n;

@@ -48,6 +48,7 @@ def filled_in(finding: Finding) -> dict[str, str]:
     return {**values, **numbers, **others}
 
 
+@pytest.mark.fixes
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_fixes_mend_and_roll_back(path: Path, database: Make, version: int) -> None:
     """Each fix, on a copy of the case: its finding is gone afterwards, and back after the rollback."""

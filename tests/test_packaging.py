@@ -19,6 +19,8 @@ import auditor
 from auditor.content import folder
 from auditor.registry import load
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 MAJORS = ["13", "14", "15", "16", "17", "18"]
 

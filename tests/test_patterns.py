@@ -22,6 +22,8 @@ from auditor.text import ident, qualified
 from tests.conftest import Make
 from tests.helpers import audit
 
+pytestmark = pytest.mark.once
+
 # The embedded server's own, whichever server is tested: psql speaks to older ones.
 PSQL = POSTGRES_VERSIONS[18] / "psql"
 SCHEMAS = ("app", "App", "app_1", "apps", "été", "a.b", 'q"q', "a$b", "x[]", "*", "p|q")

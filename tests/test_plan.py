@@ -14,6 +14,8 @@ from tests.conftest import Make
 from tests.helpers import login, run_auditor
 from tests.reports import hostile_script
 
+pytestmark = pytest.mark.once
+
 SHOP = """
 CREATE TABLE users (id int PRIMARY KEY);
 CREATE TABLE orders (id int PRIMARY KEY, user_id int);

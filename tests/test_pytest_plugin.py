@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import Make
 from tests.helpers import audit, login, plain_environment
 
+pytestmark = pytest.mark.once
+
 TABLES = """
     CREATE TABLE targets (id int PRIMARY KEY);
     CREATE TABLE sources (id int PRIMARY KEY, target int, other int REFERENCES targets);

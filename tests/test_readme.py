@@ -17,7 +17,7 @@ from tests.conftest import Make
 from tests.helpers import audit, titles
 
 README = Path(__file__).parent.parent / "README.md"
-pytestmark = pytest.mark.checkout
+pytestmark = [pytest.mark.checkout, pytest.mark.once]
 
 
 def section(name: str) -> str:

@@ -16,7 +16,7 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.reports import GOLDEN
 
-pytestmark = [pytest.mark.checkout, pytest.mark.embedded]
+pytestmark = [pytest.mark.checkout, pytest.mark.embedded, pytest.mark.once]
 
 FILE = GOLDEN / "schemas.txt"
 UNKNOWN = "?"

@@ -66,6 +66,7 @@ def bench(database: Make) -> Iterator[Bench]:
     made.close()
 
 
+@pytest.mark.fixes
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_fixes_mend_and_roll_back(path: Path, database: Make, version: int) -> None:
     """Each fix, on a copy of the case: its finding is gone afterwards, and back after the rollback."""

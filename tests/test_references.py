@@ -97,6 +97,7 @@ def about(result: Audit, finding: Finding) -> list[Finding]:
     return [other for other in result.findings if other.fingerprint == finding.fingerprint]
 
 
+@pytest.mark.fixes
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_fixes_mend_and_roll_back(path: Path, database: Make, version: int) -> None:
     """Each fix, on a copy of the case: its finding is gone afterwards, and back after the rollback."""

@@ -19,6 +19,8 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.reports import HOSTILE, hostile_script, shop
 
+pytestmark = pytest.mark.once
+
 REPORT = Draft202012Validator(schema(), format_checker=FormatChecker())
 CONFIG = Draft202012Validator(config_schema(), format_checker=FormatChecker())
 

@@ -18,6 +18,8 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.reports import CHECKS, HOSTILE, hostile_script, matches_golden, shop, still
 
+pytestmark = pytest.mark.once
+
 SQL = "    "  # begins the lines of SQL, and no others
 # What a line may begin with: labels, gutters, bullets and our own words.
 BEGINNING = re.compile(

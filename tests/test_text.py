@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from auditor.text import cut, fold, ident, idents, listed, literal, one_line, one_line_sql, plural, safe_text, unquoted
 
+pytestmark = pytest.mark.once
+
 HOSTILE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 few = settings(
     max_examples=40,

@@ -65,6 +65,7 @@ class Case:
         return {finding.fingerprint for finding in self.audit().findings}
 
 
+@pytest.mark.fixes
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
 def test_every_fix_ends_its_finding_and_its_rollback_brings_it_back(path: Path, database: Make, version: int) -> None:
     since = int(path.stem.partition(".")[2] or 0)

@@ -26,6 +26,8 @@ from tests.conftest import Make
 from tests.helpers import login, plain_environment, run_auditor, titles
 from tests.reports import HOSTILE
 
+pytestmark = pytest.mark.once
+
 SHOP = """
 CREATE SCHEMA app;
 CREATE TYPE app.mood AS ENUM ('sad', 'ok');

@@ -27,6 +27,8 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.reports import CHECKS, HOSTILE, hostile_script, shop
 
+pytestmark = pytest.mark.once
+
 
 def test_verdict(database: Make) -> None:
     result = shop(database)
