@@ -246,10 +246,18 @@ class PartialReference(Planter):
             row[world.choose(open_)] = None
 
     def expected(self, world: World) -> Iterator[Expected]:
-        for key in set(self.places(world)) & set(world.distinct):
+        for key in world.distinct:
+            open_ = [name for name in key.columns if not key.table.column(name).not_null]
+            if (
+                len(key.columns) < 2
+                or key.match != "SIMPLE"
+                or not key.enforced
+                or (open_ == self.own(key) and len(open_) == 1)
+            ):
+                continue
             half = [row for row in key.table.rows if None in key.value(row)]
             rows = [row for row in half if any(row[name] is not None for name in self.own(key))]
-            if rows and key.enforced:
+            if rows:
                 yield self.found(key.object, len(rows), WARNING)
 
 
