@@ -523,12 +523,15 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
             f"queries were given up {plural(ways.total(), 'time')}, and asked again, because others waited for their locks:"
             f" {', '.join(f'{table} ({count})' for table, count in sorted(ways.items()))}"
         )
-    if made.left_out:
-        notes.append(
-            f"{plural(len(made.left_out), 'check asks', 'checks ask')} the rows only and"
-            f" {'was' if len(made.left_out) == 1 else 'were'} left out:"
-            f" {', '.join(check.id for check in made.left_out)}; --depth data runs them"
-        )
+    for depth in (Depth.DATA, Depth.FULL):
+        deeper = [check.id for check in made.left_out if min(check.depths, key=list(Depth).index) is depth]
+        if deeper:
+            ask, was, them = ("asks", "was", "it") if len(deeper) == 1 else ("ask", "were", "them")
+            rows = "rows" if depth is Depth.DATA else "rows that the server vouches for"
+            notes.append(
+                f"{plural(len(deeper), 'check')} only {ask} {rows}, and {was} left out: {', '.join(deeper)};"
+                f" --depth {depth} runs {them}"
+            )
     hidden = [
         f"{shown} of {held} {kind.lower()} constraints"
         for kind, (shown, held) in sorted(catalog.shown.items())

@@ -29,9 +29,6 @@ def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> It
     """All that refuses NULL in the column, where all `columns` are set together."""
     column, kind = table.by_name[name], catalog.types.get(table.by_name[name].type_oid)  # none: a composite type
     alter = f"ALTER TABLE {table.sql}"
-    # A composite value that is not NULL may be IS NULL all the same (documentation: Comparison Functions and Operators).
-    plain = {c.name for c in table.columns if c.type_oid in catalog.types and c.name not in columns}
-    filled = {name for name in plain if not table.by_name[name].may_hold_null}
     if name in table.primary_key:
         yield Refusal("part of the primary key", "23502")
     if column.not_null:
@@ -51,9 +48,14 @@ def refusing(catalog: Catalog, table: Table, name: str, columns: set[str]) -> It
         )
     if kind is not None and any(always_false(check.expression, ("VALUE",)) for check in kind.checks):
         yield Refusal(f"of the domain {column.type}, whose CHECK forbids NULL", "23514")
-    for constraint in table.constraints:
-        if constraint.type != "c" or not constraint.enforced or name not in constraint.columns:
-            continue
+    checks = [c for c in table.constraints if c.type == "c" and c.enforced and name in c.columns]
+    # A composite value that is not NULL may be IS NULL all the same (documentation: Comparison Functions and Operators).
+    filled = {
+        c.name
+        for c in (table.columns if checks else ())
+        if c.type_oid in catalog.types and c.name not in columns and not c.may_hold_null
+    }
+    for constraint in checks:
         alone = always_false(constraint.expression, (name,), filled)
         if alone or (len(columns) > 1 and always_false(constraint.expression, columns, filled)):
             forbidden = "NULL" if alone else f"NULL in all of ({idents(sorted(columns & set(constraint.columns)))})"
