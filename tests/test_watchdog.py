@@ -85,7 +85,8 @@ def test_a_queued_alter_table_and_the_readers_behind_it_wait_less_than_a_second(
 
 @pytest.mark.parametrize("pace", ["gentle", "normal", "fast"])
 def test_what_gave_way_is_asked_again(database: Make, pace: str) -> None:
-    with held(database(TABLES), pace=pace) as (gate, running), psycopg.connect(gate.connection.info.dsn) as other:
+    dsn = database(TABLES)
+    with held(dsn, pace=pace) as (gate, running), psycopg.connect(dsn) as other:
         first = gate.waiting()
         started = time.monotonic()
         other.execute("LOCK TABLE gate IN ACCESS EXCLUSIVE MODE")

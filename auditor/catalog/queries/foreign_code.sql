@@ -10,6 +10,12 @@ WITH RECURSIVE reached (relation, inserting, class, object) AS (
     UNION ALL SELECT d.adrelid, a.attgenerated = '', 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid
     FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
     UNION ALL SELECT p.partrelid, false, 'pg_catalog.pg_class'::pg_catalog.regclass, p.partrelid FROM pg_catalog.pg_partitioned_table AS p
+    /* 15+ */ /* else */ -- what a generated column depends on, the column does itself
+    UNION ALL SELECT d.objid, false, d.refclassid, d.refobjid
+    FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.objid AND a.attnum = d.objsubid AND a.attgenerated <> ''
+    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid >= 16384
+      AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+    /* end */
     UNION
     SELECT r.relation, r.inserting, n.class, n.object
     FROM reached AS r, LATERAL (
