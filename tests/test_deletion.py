@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from auditor.audit import open_catalog
 from auditor.catalog.model import Catalog
 from auditor.connection import Session, Target
-from auditor.deletion import Deletion, condition, explain, find
+from auditor.deletion import EARLY, Deletion, condition, explain, find
 from auditor.text import safe_text
 from tests.conftest import Make
 from tests.helpers import audit, drawn, login, run_auditor
@@ -266,6 +266,8 @@ def test_random_deletions(database: Make, version: int, record_property: Callabl
                             if not rows:
                                 continue
                             said = explain(session, catalog, relation, f"r.id = {key}", "this id")
+                            if version < 15 and any(EARLY in why for why in said.unsure):
+                                continue
                             assert (said.unsure, said.stopped) == ((), ""), place
                             states = {refused.sqlstate for refused in said.refused}
                             assert bool(truth.sqlstate) is bool(states), (truth, said.refused, place)
