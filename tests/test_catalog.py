@@ -19,6 +19,8 @@ from tests.conftest import Make
 from tests.helpers import audit, login
 from tests.reports import HOSTILE
 
+pytestmark = pytest.mark.core
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 

@@ -14,6 +14,8 @@ from auditor.text import qualified
 from tests.conftest import Make
 from tests.helpers import audit, titles
 
+pytestmark = pytest.mark.core
+
 CASES = Path(__file__).parent / "checks"
 FILES = sorted(CASES.glob("*/*.sql"))
 

@@ -31,6 +31,8 @@ from tests.pages import Page
 from tests.test_markdown import ATTRIBUTES, ELEMENTS
 from tests.test_markdown import Page as Rendered
 
+pytestmark = pytest.mark.core
+
 NAMES = (
     "qu\"ote o'clock ''\"\"",
     "%s %(x)s %% {} {{ 7*7 }}{% raw %} ${x} :name",

@@ -20,6 +20,8 @@ from auditor.statements import LARGEST, Upsert, read, read_files, writes
 from tests.conftest import MAJOR, Make
 from tests.helpers import audit, login, titles
 
+pytestmark = pytest.mark.core
+
 Connection = psycopg.Connection[tuple[object, ...]]
 
 

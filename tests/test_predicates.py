@@ -20,6 +20,8 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.test_checks import FILES, check_of, since
 
+pytestmark = pytest.mark.core
+
 # Tables of the same names in another schema, functions and views called as those of the system are, texts read the old way.
 DECOYS = """
     CREATE SCHEMA decoy;
