@@ -143,6 +143,7 @@ class Cost:
 def timed(command: list[str], last: re.Pattern[bytes] | None = None) -> Cost:
     """What a command cost. It has to end with 0 or 1, and what it prints with `last`."""
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled once
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         before = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=errors, env=environment)
