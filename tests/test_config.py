@@ -302,7 +302,7 @@ def test_the_command_over_the_file(dsn: str, tmp_path: Path) -> None:
     code, report = ran()
     assert (code, report["findings"]) == (0, [])
     assert report["coverage"] == []
-    assert report["notes"][0].endswith("left out: references/orphan-rows; --depth data runs them")
+    assert report["notes"][0].endswith("left out: references/orphan-rows; --depth data runs it")
     code, report = ran("--depth", "data")
     assert (code, len(report["findings"])) == (0, 1)
     code, report = ran("--depth", "data", "--fail-on", "error")

@@ -258,7 +258,7 @@ def test_collations_and_equality_are_those_of_the_index(database: Make) -> None:
     try:
         run(dsn, "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
     except psycopg.errors.FeatureNotSupported:
-        pytest.skip("a server without ICU has no such collation")
+        pytest.skip("the embedded PostgreSQL 18 has no ICU")
     run(
         dsn,
         "CREATE TABLE names (id int PRIMARY KEY, name text NOT NULL, tag text COLLATE ci);"
@@ -423,7 +423,7 @@ def test_types_that_do_not_tell_case_apart(database: Make) -> None:
         run(dsn, "CREATE EXTENSION citext")
         run(dsn, "CREATE COLLATION ci (provider = icu, locale = 'und-u-ks-level2', deterministic = false)")
     except psycopg.errors.FeatureNotSupported:
-        pytest.skip("a server without citext or ICU")
+        pytest.skip("the embedded PostgreSQL 18 has neither citext nor ICU")
     run(
         dsn,
         "CREATE TABLE a (id int PRIMARY KEY, email citext UNIQUE); INSERT INTO a VALUES (1, 'a'), (2, ' A');"
