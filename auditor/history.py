@@ -71,7 +71,8 @@ class History:
     """A store of past audits."""
 
     def __init__(self, url: str) -> None:
-        """`url` is a file, or an URL as SQLAlchemy has it; made if it is not there. Raises UsageError if it cannot be used."""
+        """`url` is a file, or an URL as SQLAlchemy has it. Nothing is made there before the first audit is kept: it may turn
+        out to be the audited database. Raises UsageError if it cannot be used."""
         self.place = url
         try:
             made = sa.make_url(url if "://" in url else f"sqlite:///{url}")
@@ -92,10 +93,7 @@ class History:
             sa.event.listen(self._engine, "connect", _begin_by_hand)
             sa.event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         with self._transaction() as connection:
-            if not sa.inspect(connection).has_table(_version.name):
-                _tables.create_all(connection)
-                connection.execute(_version.insert().values(version=VERSION))
-            found = connection.execute(sa.select(_version.c.version)).scalar_one()
+            found = connection.execute(sa.select(_version.c.version)).scalar_one() if _begun(connection) else VERSION
         if found > VERSION:
             raise UsageError(
                 f"the history in {self.place} is of a newer auditor (schema {found}, this one knows {VERSION})"
@@ -116,6 +114,8 @@ class History:
     def told(self, audit: Audit) -> Audit:
         """The audit with what is known of its findings from earlier runs of the same database that asked for the same."""
         with self._transaction() as connection:
+            if not _begun(connection):
+                return audit
             runs = connection.execute(_of(_identity(audit), _scope(audit))).mappings().all()[-LONGEST:]
             seen = sa.select(_findings.c.fingerprint, _findings.c.violations, _runs.c.started_at, _runs.c.id)
             same = sa.and_(_runs.c.database == _identity(audit), _runs.c.id == _findings.c.run_id)
@@ -148,6 +148,9 @@ class History:
         summary = audit.summary
         with self._transaction() as connection:
             self._refuse_the_audited(connection, audit)
+            if not _begun(connection):
+                _tables.create_all(connection)
+                connection.execute(_version.insert().values(version=VERSION))
             connection.execute(
                 _runs.insert().values(
                     id=audit.run.id,
@@ -175,13 +178,16 @@ class History:
             except sa.exc.DBAPIError:
                 attempt.rollback()
                 cluster = None
-        if name == audit.database.name and cluster in (None, audit.database.system_identifier):
+        audited = audit.database.system_identifier
+        if name == audit.database.name and (cluster == audited or None in (cluster, audited)):
             raise UsageError("the history cannot be kept in the audited database: nothing is written there")
 
     def trends(self, last: int) -> tuple[Trend, ...]:
         """Each database with its last runs that asked for the same as the very last one did."""
         made = []
         with self._transaction() as connection:
+            if not _begun(connection):
+                return ()
             for database in connection.execute(sa.select(_runs.c.database).distinct()).scalars():
                 newest = connection.execute(_of(database).order_by(None).order_by(_runs.c.started_at.desc())).mappings()
                 latest = newest.first()
@@ -203,6 +209,11 @@ class History:
                     )
                 )
         return tuple(sorted(made, key=lambda trend: trend.said))
+
+
+def _begun(connection: sa.Connection) -> bool:
+    """Whether an audit has been kept there."""
+    return sa.inspect(connection).has_table(_version.name)
 
 
 def _begin_by_hand(connection: Any, _: object) -> None:

@@ -18,6 +18,7 @@ from auditor.errors import CannotConnectError
 
 EVERY = 0.2  # seconds between two looks
 _AGAIN = 10.0  # seconds until the next attempt to connect
+_PATIENCE = 1.0  # seconds that the end of a run waits for a look: on a silent network it would last for ever
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def watching(target: Target, sessions: Callable[[], Iterable[Session]], *, after
         yield
     finally:
         ended.set()
-        thread.join()
+        thread.join(_PATIENCE)
 
 
 def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: float, ended: threading.Event) -> None:
@@ -52,7 +53,10 @@ def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: flo
                 own = Session(target)
             for session in _in_the_way(own, watched):
                 session.give_way()
-        except (CannotConnectError, psycopg.Error):
+        except psycopg.Error:  # its own session ended, or was cancelled: the next look has another
+            if own is not None:
+                own.close()
+        except CannotConnectError:
             wait = _AGAIN
     if own is not None:
         own.close()

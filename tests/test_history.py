@@ -164,6 +164,11 @@ def test_the_audited_database_is_not_written_to(database: Make) -> None:
     history.record(result)  # another database of the same server
     with pytest.raises(UsageError, match="nothing is written there"):
         History(url(dsn)).record(result)
+    unknown = replace(result, database=replace(result.database, system_identifier=None))
+    with pytest.raises(UsageError, match="nothing is written there"):
+        History(url(dsn)).record(unknown)
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM pg_class WHERE relname LIKE 'auditor%'").fetchone() == (0,)
 
 
 @pytest.mark.parametrize(
@@ -183,12 +188,12 @@ def test_a_place_that_is_none_is_one_line_before_anything_runs(place: str, said:
     assert "5ecret" not in done.stderr
 
 
-def test_a_file_that_is_no_history_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_no_history_is_left_alone(database: Make, tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("this is a letter, and no database at all" * 100)
     with pytest.raises(UsageError, match="cannot be used: file is not a database"):
         History(str(tmp_path / "text.db"))
     newer = tmp_path / "newer.db"
-    History(str(newer))
+    History(str(newer)).record(audit(database("CREATE TABLE t (id int PRIMARY KEY)")))
     with sqlite3.connect(newer) as connection:
         connection.execute("UPDATE auditor_schema SET version = version + 1")
     with pytest.raises(UsageError, match=f"is of a newer auditor \\(schema {VERSION + 1}, this one knows {VERSION}\\)"):
