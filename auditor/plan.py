@@ -120,7 +120,8 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
     everything = scope == _EVERYTHING
     asked: dict[Probe, list[tuple[Check, Ask]]] = {}
     for check in checks:
-        if not any(map(depth.includes, check.depths)):
+        # From depth data on, what is asked deeper is listed object by object as skipped.
+        if depth is Depth.CATALOG and depth not in check.depths:
             made.left_out.append(check)
             continue
         for subject, named in locked.items():
