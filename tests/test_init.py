@@ -169,11 +169,11 @@ def test_what_the_rows_do_not_tell_is_commented_out(database: Make) -> None:
 def test_values_are_withheld_as_asked(database: Make) -> None:
     dsn = database(
         "CREATE TABLE users (id int PRIMARY KEY); INSERT INTO users SELECT generate_series(1, 100);"
-        "CREATE TABLE t (user_id int); INSERT INTO t SELECT CASE WHEN n % 3 = 0 THEN -77 ELSE n END FROM generate_series(1, 90) AS n"
+        "CREATE TABLE t (user_id int); INSERT INTO t SELECT CASE WHEN n % 3 = 0 THEN -7654321 ELSE n END FROM generate_series(1, 90) AS n"
     )
-    assert "user_id <> -77" in written(dsn)
-    assert "77" not in written(dsn, samples="none").replace("1977", "")
-    assert "77" not in written(dsn, deny=["user*"])
+    assert "user_id <> -7654321" in written(dsn)
+    assert "7654321" not in written(dsn, samples="none")
+    assert "7654321" not in written(dsn, deny=["user*"])
 
 
 def test_soft_deletes(database: Make) -> None:

@@ -52,8 +52,9 @@ def filled_in(finding: Finding) -> dict[str, str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_fixes_mend_and_roll_back(path: Path, database: Make, version: int) -> None:
     """Each fix, on a copy of the case: its finding is gone afterwards, and back after the rollback."""
-    if version < int(path.stem.partition(".")[2] or 0):
-        pytest.skip("for later servers")
+    since = int(path.stem.partition(".")[2] or 0)
+    if version < since:
+        pytest.skip(f"for PostgreSQL {since} and later")
     case = Case(path)
     template = psycopg.conninfo.conninfo_to_dict(database(case.text))["dbname"]
     dsn = database(TEMPLATE=str(template))
