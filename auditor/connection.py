@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -14,15 +15,22 @@ from typing import Any
 
 import psycopg
 from psycopg import pq
+from psycopg.abc import RV, PQGen
 from psycopg.adapt import AdaptersMap, Buffer, Loader
 
 from auditor.errors import CannotConnectError, UsageError
 from auditor.text import literal, one_line
 
+logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it has to say about a lost connection, we say
+
 Row = tuple[str | None, ...]
 Fetch = Callable[[str], list[Row]]
 
 OLDEST = 130000
+GRACE = 10.0  # seconds after the statement timeout until a server that says nothing is taken for lost
+_LAST_WORD = 5.0  # seconds that the server has to react to a cancel of a session that is to end
+# A network that drops everything is noticed within a minute; one that holds its peace is, too, by `_Patient`.
+_KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3", "tcp_user_timeout": "60000"}
 # What a probe may take of the server. Nothing here is inherited: whoever owns the database may have preset any of it.
 _PINNED = {
     "search_path": "",
@@ -69,6 +77,42 @@ class _Text(Loader):
 
     def load(self, data: Buffer) -> str:
         return bytes(data).decode("utf-8", "surrogateescape")
+
+
+class SilentError(psycopg.OperationalError):
+    """The server has not said anything for longer than any statement may take; the connection is closed."""
+
+
+class _Patient(psycopg.Connection[Any]):
+    """Waits for an answer as long as a statement may take, and a little more.
+
+    The server itself ends a statement at its timeout, but where the network goes silent nobody hears of it, and where
+    something on the way goes on acknowledging what is sent the kernel does not notice either.
+    """
+
+    limit = math.inf  # seconds without a word of the server
+    ends = math.inf  # in time.monotonic()'s seconds: no answer is waited for after that
+
+    def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
+        return super().wait(self._bounded(gen), *args, **options)
+
+    def _bounded(self, gen: PQGen[RV]) -> PQGen[RV]:
+        """The same as `gen`, which psycopg resumes with nothing ready several times a second."""
+        heard = time.monotonic()
+        try:
+            state = next(gen)
+            while True:
+                ready = yield state
+                now = time.monotonic()
+                if ready:
+                    heard = now
+                elif now >= min(heard + self.limit, self.ends):
+                    self.close()
+                    raise SilentError(f"the server did not answer for {now - heard:.0f} s")
+                state = gen.send(ready)
+        except StopIteration as done:
+            answer: RV = done.value
+            return answer
 
 
 class _OneStatement(psycopg.Cursor[Row]):
@@ -118,6 +162,8 @@ class Target:
         parsed.setdefault("fallback_application_name", "auditor")
         if "PGCONNECT_TIMEOUT" not in os.environ:
             parsed.setdefault("connect_timeout", "10")
+        for name, value in _KEEPALIVES.items():
+            parsed.setdefault(name, value)
         # Before any setting of the database or the role: what is sent to the server below must mean the same to it.
         parsed["client_encoding"] = "UTF8"
         return parsed
@@ -148,7 +194,7 @@ class Session:
         self._ending = threading.Lock()
         parameters = target.parameters()
         try:
-            self._connection = psycopg.connect(
+            self._connection = _Patient.connect(
                 psycopg.conninfo.make_conninfo("", **parameters),
                 autocommit=True,
                 prepare_threshold=None,
@@ -156,6 +202,8 @@ class Session:
             )
         except psycopg.Error as error:
             raise CannotConnectError(_why(error, parameters)) from None
+        if target.statement_timeout:
+            self._connection.limit = target.statement_timeout + GRACE
         info = self._connection.info
         self.host, self.port = info.host or "", info.port
         self.version_num = info.server_version
@@ -260,9 +308,15 @@ class Session:
 
     def cancel(self) -> None:
         """Asks the server to stop what this session runs; safe from another thread."""
+        self.end()
+        self._cancel()
+
+    def end(self) -> None:
+        """Asks nothing more, and waits some seconds at most for what is asked; safe from another thread."""
+        if not self.cancelled:
+            self._connection.ends = time.monotonic() + _LAST_WORD
         self.cancelled = True
         self.gave_way.set()
-        self._cancel()
 
     def give_way(self) -> None:
         """Ends the transaction that is open, if one is, with what it runs; the session goes on with the next. Safe from
@@ -274,9 +328,9 @@ class Session:
 
     def _cancel(self) -> None:
         try:
-            self._connection.cancel_safe(timeout=5)
+            self._connection.cancel_safe(timeout=_LAST_WORD)
         except psycopg.Error:
-            self._connection.close()
+            self._connection.ends = 0  # closed by the thread that waits: under its hands nobody else may
 
     def close(self) -> None:
         """Closes the connection."""
@@ -346,7 +400,8 @@ def reason_of(error: psycopg.Error, session: Session) -> tuple[str, str]:
             return "cancelled", "somebody cancelled the query on the server"
         return "timeout", f"statement timeout of {limit:g} s"
     if state is None:
-        return "lost_connection", "the connection to the server was lost"
+        silent = isinstance(error, SilentError)
+        return "lost_connection", str(error) if silent else "the connection to the server was lost"
     if state in ("42P01", "42703", "3F000"):
         return "unsupported", f"the table changed after the catalog was read (SQLSTATE {state})"
     for prefix, reason in _REASONS:

@@ -27,7 +27,8 @@ from auditor.watchdog import watching
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
 _LONGEST_REST = 5.0
-_PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts to reach a server that went away
+_PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to reach a server that went away
+_ALONE = 3  # attempts of one worker while another has its connection: there may be no more than that
 _WAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before what gave way to others is asked again
 
 
@@ -92,7 +93,10 @@ class Runner:
     def stop(self) -> None:
         """Cancels what runs on the server and takes nothing new; answers that are in stay."""
         self._stopped.set()
-        for session in self._open():
+        sessions = self._open()
+        for session in sessions:
+            session.end()
+        for session in sessions:  # on a silent network each takes seconds
             session.cancel()
 
     @property
@@ -122,9 +126,8 @@ class Runner:
                 reading.pop(threading.get_ident(), None)
                 if given_back and gave_way:
                     postpone(given_back)
-                elif given_back and working > 1 and not self.stopped:
+                elif given_back and (working > 1 or not self._unreachable) and not self.stopped:
                     queue.append(given_back)
-                    self._unreachable = ""
                 elif given_back and not self.stopped:
                     for number in given_back:
                         results[number] = Failure("lost_connection", self._unreachable)
@@ -307,13 +310,16 @@ class Runner:
         return rested
 
     def _connect(self) -> Session | None:
-        """A new session, or None when the server stays away; then nobody waits for it again in this run."""
-        for patience in (*_PATIENCE, None):
+        """A new session, or None when the server stays away; then nobody waits for it again in this run. None, too, where
+        others have a session and there seems to be no other."""
+        for attempt, patience in enumerate((*_PATIENCE, None), 1):
             if self.stopped or self._unreachable:
                 return None
             try:
                 session = Session(self.target)
             except CannotConnectError as error:
+                if attempt >= _ALONE and self._open():
+                    return None
                 if patience is None:
                     self._unreachable = str(error)
                     return None
@@ -321,6 +327,7 @@ class Runner:
             else:
                 with self._lock:
                     self._sessions.add(session)
+                    self._unreachable = ""
                 return session
         return None
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 
@@ -18,6 +19,7 @@ from auditor.errors import CannotConnectError
 
 EVERY = 0.2  # seconds between two looks
 _AGAIN = 10.0  # seconds until the next attempt to connect
+_LOOK = 5.0  # seconds that a look may take; on a silent network it would last as long as a probe may
 _PATIENCE = 1.0  # seconds that the end of a run waits for a look: on a silent network it would last for ever
 
 
@@ -50,7 +52,7 @@ def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: flo
             continue
         try:
             if own is None or not own.alive:
-                own = Session(target)
+                own = Session(replace(target, statement_timeout=_LOOK))
             for session in _in_the_way(own, watched):
                 session.give_way()
         except psycopg.Error:  # its own session ended, or was cancelled: the next look has another

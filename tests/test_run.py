@@ -112,16 +112,34 @@ class Gate:
 
 
 @contextmanager
-def held(dsn: str, config: str = GATED, **options: Any) -> Iterator[tuple[Gate, Future[Audit]]]:
-    """An audit whose first probe waits at the gate, which is opened at the end if it was not before."""
+def held(
+    dsn: str, config: str = GATED, *, through: str = "", **options: Any
+) -> Iterator[tuple[Gate, Future[Audit]]]:
+    """An audit whose first probe waits at the gate, which is opened at the end if it was not before.
+
+    `through` is another way to the same database, for the audit alone. It leaves nothing behind on the server, whatever
+    becomes of it.
+    """
     chosen = {"select": ORPHANS, "jobs": 1, "lock_timeout": 60.0, **options}
-    with psycopg.connect(dsn, autocommit=True) as connection, ThreadPoolExecutor(1) as pool:
+    with psycopg.connect(dsn, autocommit=True) as connection:
         gate = Gate(connection)
-        try:
-            yield gate, pool.submit(audit, dsn, config, **chosen)
-        finally:
-            if not connection.closed:
-                gate.open()
+        with ThreadPoolExecutor(1) as pool:
+            try:
+                yield gate, pool.submit(audit, through or dsn, config, **chosen)
+            finally:
+                if not connection.closed:
+                    gate.open()
+        if not connection.closed:
+            nothing_left(connection)
+
+
+def nothing_left(connection: Connection) -> None:
+    """Waits until the database has no session of an audit; a session that its client has closed ends a moment later."""
+    ours = "SELECT state, query FROM pg_stat_activity WHERE application_name = 'auditor' AND datname = current_database()"
+    end = time.monotonic() + 10
+    while left := connection.execute(ours.encode()).fetchall():
+        assert time.monotonic() < end, f"left behind: {left}"
+        time.sleep(0.02)
 
 
 # --- a session, or the server, goes away ---------------------------------------------------------------------------
