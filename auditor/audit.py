@@ -215,6 +215,7 @@ class Auditor:
     interrupted: bool = False  # after `run`: it was stopped before its end
     _started: float = field(default_factory=time.monotonic)
     _ways: Counter[str] = field(default_factory=Counter)
+    _unwatched: list[str] = field(default_factory=list)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
 
@@ -226,6 +227,11 @@ class Auditor:
         self._static(made)
         findings, notes = self._judged(_ranked(_once(self._findings, checks)))
         notes += self._said(catalog, made)
+        if self._unwatched:
+            notes += (
+                "nobody watched, for a time at least, who waits for the auditor's locks, so that others may have waited as"
+                f" long as a query took: {self._unwatched[-1]}",
+            )
         return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
 
     def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
@@ -250,7 +256,8 @@ class Auditor:
             # What is inferred of references is a question to the rows.
             catalog = complete(read, self.settings, self.statements, suspect=options.depth != Depth.CATALOG)
             predicates = configured_predicates(catalog)
-            _validate_predicates(session, (one for one in predicates if catalog.code_run_for(one[1]) is None))
+            planned = (one for one in predicates if catalog.code_run_for(one[1]) is None and not catalog.lost(one[1]))
+            _validate_predicates(session, planned)
         checks = tuple(check for check in load() if check.id in wanted)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
             raise UsageError("no table matches the given schema and table patterns: nothing would be audited")
@@ -272,6 +279,7 @@ class Auditor:
         results = runner.run(made.tasks)
         self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")
         self._ways.update(runner.ways)
+        self._unwatched += runner.unwatched
         for task, result in zip(made.tasks, results, strict=True):
             if isinstance(result, Failure):
                 for check, ask in task.asks:

@@ -414,7 +414,10 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
     if document:
         print(result.summary.line, file=sys.stderr)
     elif quiet or all(path is not None for _, path in outputs):
-        print(result.summary.line)
+        try:
+            write(result.summary.line + "\n", None)
+        except UsageError as error:
+            failed = failed or error
     if failed:
         raise failed
 

@@ -30,7 +30,12 @@ OLDEST = 130000
 GRACE = 10.0  # seconds after the statement timeout until a server that says nothing is taken for lost
 _LAST_WORD = 5.0  # seconds that the server has to react to a cancel of a session that is to end
 # A network that drops everything is noticed within a minute; one that holds its peace is, too, by `_Patient`.
-_KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3", "tcp_user_timeout": "60000"}
+_KEEPALIVES = {
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
 # What a probe may take of the server. Nothing here is inherited: whoever owns the database may have preset any of it.
 _PINNED = {
     "search_path": "",
@@ -402,6 +407,8 @@ def reason_of(error: psycopg.Error, session: Session) -> tuple[str, str]:
     if state is None:
         silent = isinstance(error, SilentError)
         return "lost_connection", str(error) if silent else "the connection to the server was lost"
+    if state == "53400":  # (documentation: temp_file_limit)
+        return "budget", "the login's temp_file_limit is used up (SQLSTATE 53400)"
     if state in ("42P01", "42703", "3F000"):
         return "unsupported", f"the table changed after the catalog was read (SQLSTATE {state})"
     for prefix, reason in _REASONS:

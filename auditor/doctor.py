@@ -128,8 +128,8 @@ def _privileges(catalog: Catalog) -> Iterator[Advice]:
     foreign = [t for t in catalog.tables.values() if t.kind == "f"]
     if foreign:
         yield Advice("note", f"foreign tables are not read: {_some(foreign)}")
-    unlogged = [t for t in tables if t.persistence == "u"]
-    if unlogged and server.is_standby:
+    unlogged = [t for t in tables if catalog.lost(t)]
+    if unlogged:
         yield Advice("problem", f"unlogged tables cannot be read on a standby: {_some(unlogged)}")
 
 

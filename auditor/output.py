@@ -38,9 +38,16 @@ def write(text: str, path: Path | None) -> None:
     """
     data = text.encode("utf-8", "backslashreplace")
     if path is None:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # nobody is there to read: no fault
+            raise
+        except OSError as error:
+            # What could not be written must not be tried again when the interpreter exits.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise UsageError(f"cannot write the report to standard output: {error.strerror}") from None
         return
     temporary = None
     try:

@@ -66,7 +66,7 @@ def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
         if not table.holds_rows:
             kind = {"f": "a foreign table", "v": "a view", "m": "a materialized view"}[table.kind]
             return "unsupported", f"{table.sql} is {kind}"
-        if catalog.server.is_standby and table.persistence == "u":
+        if catalog.lost(table):
             return "unsupported", f"{table.sql} is unlogged and cannot be read on a standby"
         if not table.schema_usable:
             return "permission", f"no USAGE on the schema of {table.sql}"

@@ -89,6 +89,7 @@ class Runner:
     _stopped: threading.Event = field(default_factory=threading.Event)
     _unreachable: str = ""
     ways: Counter[str] = field(default_factory=Counter)
+    unwatched: list[str] = field(default_factory=list)  # why nobody watched, for a time, who waits for the queries
 
     def stop(self) -> None:
         """Cancels what runs on the server and takes nothing new; answers that are in stay."""
@@ -188,7 +189,7 @@ class Runner:
 
         while True:
             try:
-                with watching(self.target, self._open):
+                with watching(self.target, self._open, blind=self.unwatched.append):
                     self._watch(threads, progress)
                 break
             except KeyboardInterrupt:

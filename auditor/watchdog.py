@@ -24,14 +24,20 @@ _PATIENCE = 1.0  # seconds that the end of a run waits for a look: on a silent n
 
 
 @contextmanager
-def watching(target: Target, sessions: Callable[[], Iterable[Session]], *, after: float = EVERY) -> Iterator[None]:
+def watching(
+    target: Target,
+    sessions: Callable[[], Iterable[Session]],
+    *,
+    after: float = EVERY,
+    blind: Callable[[str], object] = lambda _: None,
+) -> Iterator[None]:
     """While the context lasts, each of `sessions` that others wait for gives way (`Session.give_way`).
 
-    The first look is `after` seconds from now: what ends sooner takes no second connection. Where none is to be had the
-    next look tries again.
+    The first look is `after` seconds from now: what ends sooner takes no second connection. Where none is to be had `blind`
+    hears why, and a later look tries again.
     """
     ended = threading.Event()
-    thread = threading.Thread(target=_watch, args=(target, sessions, after, ended), daemon=True)
+    thread = threading.Thread(target=_watch, args=(target, sessions, after, blind, ended), daemon=True)
     thread.start()
     try:
         yield
@@ -40,7 +46,13 @@ def watching(target: Target, sessions: Callable[[], Iterable[Session]], *, after
         thread.join(_PATIENCE)
 
 
-def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: float, ended: threading.Event) -> None:
+def _watch(
+    target: Target,
+    sessions: Callable[[], Iterable[Session]],
+    after: float,
+    blind: Callable[[str], object],
+    ended: threading.Event,
+) -> None:
     own: Session | None = None
     wait = after
     while not ended.wait(wait):
@@ -58,7 +70,8 @@ def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: flo
         except psycopg.Error:  # its own session ended, or was cancelled: the next look has another
             if own is not None:
                 own.close()
-        except CannotConnectError:
+        except CannotConnectError as error:
+            blind(str(error))
             wait = _AGAIN
     if own is not None:
         own.close()

@@ -112,9 +112,7 @@ class Gate:
 
 
 @contextmanager
-def held(
-    dsn: str, config: str = GATED, *, through: str = "", **options: Any
-) -> Iterator[tuple[Gate, Future[Audit]]]:
+def held(dsn: str, config: str = GATED, *, through: str = "", **options: Any) -> Iterator[tuple[Gate, Future[Audit]]]:
     """An audit whose first probe waits at the gate, which is opened at the end if it was not before.
 
     `through` is another way to the same database, for the audit alone. It leaves nothing behind on the server, whatever
@@ -135,7 +133,9 @@ def held(
 
 def nothing_left(connection: Connection) -> None:
     """Waits until the database has no session of an audit; a session that its client has closed ends a moment later."""
-    ours = "SELECT state, query FROM pg_stat_activity WHERE application_name = 'auditor' AND datname = current_database()"
+    ours = (
+        "SELECT state, query FROM pg_stat_activity WHERE application_name = 'auditor' AND datname = current_database()"
+    )
     end = time.monotonic() + 10
     while left := connection.execute(ours.encode()).fetchall():
         assert time.monotonic() < end, f"left behind: {left}"

@@ -621,6 +621,10 @@ class Catalog:
         """Tables that hold rows, each partition tree by its root only."""
         return (t for t in self.tables.values() if t.holds_rows and not t.is_partition)
 
+    def lost(self, table: Table) -> bool:
+        """Whether its rows are on another server only: an unlogged table's do not reach a standby."""
+        return self.server.is_standby and table.persistence == "u"
+
     def code_run_for(self, table: Table, *, inserting: bool = False) -> ForeignCode | None:
         """A function of somebody else that planning a query of the table, or an INSERT into it, would run under this
         login, for which that is dangerous; its partitions and inheritance children are planned with it."""
