@@ -50,7 +50,11 @@ def _advice(catalog: Catalog, facts: dict[str, Any], settings: Settings, pooled:
     if not facts["encrypted"] and not facts["local"]:
         yield Advice("note", "the connection is not encrypted; sslmode=verify-full asks for it")
     if pooled:
-        yield Advice("note", "a pooler lends another process to each transaction; the auditor needs no more than that")
+        yield Advice(
+            "note",
+            "a pooler lends another process to each transaction: the auditor needs no more than that and sets nothing beyond"
+            " it; what it asks at the same time may have to wait for a connection of the pooler's",
+        )
     yield from _login(catalog)
     yield from _privileges(catalog)
     needed = settings.audit.connections + 1
@@ -98,7 +102,7 @@ def _login(catalog: Catalog) -> Iterator[Advice]:
 
 
 def _privileges(catalog: Catalog) -> Iterator[Advice]:
-    server, user = catalog.server, ident(catalog.server.user)
+    user = ident(catalog.server.user)
     tables = list(catalog.base_tables())
     closed = sorted({t.schema for t in tables if not t.schema_usable})
     if closed:
