@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -330,12 +330,14 @@ class Network:
             self.new.set()
 
     def close(self) -> None:
-        """Ends all that goes through it, so that the server hears of it."""
+        """Ends all that goes through it, so that both ends hear of it."""
         with suppress(OSError):  # it is closed already
             self.listening.shutdown(socket.SHUT_RDWR)
         self.listening.close()
         for *ends, _ in self.connections:
             for end in ends:
+                with suppress(OSError):  # the other end is gone
+                    end.shutdown(socket.SHUT_RDWR)  # for who waits to receive, closing alone would not end it
                 end.close()
 
 
@@ -368,11 +370,14 @@ def test_a_network_that_stays_silent_ends_the_run_with_what_is_done(
 ) -> None:
     bounded(monkeypatch)
     dsn = database(TABLES)
-    with network(dsn) as way, held(dsn, SECOND, through=way.through, statement_timeout=1.5) as (gate, running):
+    with (
+        network(dsn) as way,
+        held(dsn, SECOND, through=way.through, statement_timeout=1.5) as (gate, running),
+        closing(way),
+    ):
         gate.waiting()
         way.silence()
         result = consistent(running.result(30))
-        way.close()
     assert titles(result) == [orphan("gate")]
     assert outcomes(result) == {
         "gate": ("failed", None),
@@ -386,13 +391,16 @@ def test_a_network_that_stays_silent_ends_the_run_with_what_is_done(
 def test_a_connection_that_goes_silent_is_followed_by_another(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     bounded(monkeypatch)
     dsn = database(TABLES)
-    with network(dsn) as way, held(dsn, SECOND, through=way.through, statement_timeout=1.5) as (gate, running):
+    with (
+        network(dsn) as way,
+        held(dsn, SECOND, through=way.through, statement_timeout=1.5) as (gate, running),
+        closing(way),
+    ):
         first = gate.waiting()
         way.silence(new=False)
         gate.waiting(after=first)
         gate.open()
         result = consistent(running.result(30))
-        way.close()
     assert titles(result) == ALL
     assert result.run.status == "complete"
 
@@ -403,11 +411,14 @@ def test_a_run_that_is_ended_waits_for_no_silent_network(database: Make, monkeyp
     bounded(monkeypatch)
     dsn = database(TABLES)
     config = "".join(reference(table, WAITS) for table in ("gate", "larger", "largest"))
-    with network(dsn) as way, held(dsn, config, through=way.through, jobs=2, time_budget=2.0) as (gate, running):
+    with (
+        network(dsn) as way,
+        held(dsn, config, through=way.through, jobs=2, time_budget=2.0) as (gate, running),
+        closing(way),
+    ):
         gate.waiting(after=gate.waiting())
         way.silence()
         result = consistent(running.result(30))
-        way.close()
     assert {(entry.outcome, entry.reason) for entry in result.coverage} == {("not_checked", "budget")}
 
 
@@ -436,7 +447,13 @@ def test_a_server_that_never_says_a_word_is_not_waited_for(database: Make, monke
     bounded(monkeypatch)
     with network(database()) as way:
         target = Target(way.through, statement_timeout=1)
+        assert Target("host=x").parameters()["connect_timeout"] == "10"  # where none is given
         with Session(target) as session:
+            # Of a network that drops everything the kernel hears after 30 seconds and three times 10.
+            with socket.fromfd(session._connection.fileno(), socket.AF_INET, socket.SOCK_STREAM) as ours:
+                options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+                assert [ours.getsockopt(socket.IPPROTO_TCP, option) for option in options] == [30, 10, 3]
+                assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             way.silence()
             with pytest.raises(CannotConnectError, match="lost connection, the server did not answer for 1 s"):
                 open_catalog(session)
