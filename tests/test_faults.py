@@ -406,7 +406,10 @@ def test_a_connection_that_goes_silent_is_followed_by_another(database: Make, mo
 
 
 @pytest.mark.once
-def test_a_run_that_is_ended_waits_for_no_silent_network(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("new", [True, False])
+def test_a_run_that_is_ended_waits_for_no_silent_network(
+    database: Make, new: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Neither for the answer, which may take ten minutes by default, nor for the cancel."""
     bounded(monkeypatch)
     dsn = database(TABLES)
@@ -417,7 +420,7 @@ def test_a_run_that_is_ended_waits_for_no_silent_network(database: Make, monkeyp
         closing(way),
     ):
         gate.waiting(after=gate.waiting())
-        way.silence()
+        way.silence(new=new)
         result = consistent(running.result(30))
     assert {(entry.outcome, entry.reason) for entry in result.coverage} == {("not_checked", "budget")}
 
