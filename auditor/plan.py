@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auditor.catalog.model import Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object, Result
@@ -110,6 +110,28 @@ def _without(result: Result, locked: dict[Object, str]) -> Result | None:
     return None if tables[0] in locked else NotChecked(subject, "lock", f"another session holds {held[0]} locked")
 
 
+def _narrowed(catalog: Catalog, scope: Scope) -> Catalog:
+    """The catalog whose checks go through what is in scope and what is tied to it: a finding names no more beside its object.
+
+    The tables at the other end of their foreign keys, of other relations, of companions, and their partition trees.
+    """
+    if scope == _EVERYTHING:
+        return catalog
+    wanted = {table.oid for table in catalog.tables.values() if scope.holds(table.object())}
+    ties = [(table.oid, parent.oid) for table, _, parent in catalog.foreign_keys]
+    ties += [(r.table.oid, r.referenced.oid) for r in catalog.references]
+    ties += [(many.table.oid, target.oid) for many in catalog.polymorphic for _, target, _ in many.targets]
+    ties += [(c.table.oid, c.companion.oid) for c in catalog.companions]
+    judged = wanted | {oid for tie in ties if wanted & {*tie} for oid in tie}
+    todo = list(judged)
+    while todo:
+        table = catalog.tables.get(todo.pop())
+        beside = {*table.parents, *table.children} - judged if table is not None else set()
+        judged |= beside
+        todo += beside
+    return replace(catalog, judged=frozenset(judged))
+
+
 def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope = _EVERYTHING) -> Plan:
     """Runs every check over the catalog. Questions that are equal are asked once.
 
@@ -118,6 +140,7 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
     made = Plan()
     locked = _locked(catalog)
     everything = scope == _EVERYTHING
+    narrowed = _narrowed(catalog, scope)
     asked: dict[Probe, list[tuple[Check, Ask]]] = {}
     for check in checks:
         # From depth data on, what is asked deeper is listed object by object as skipped.
@@ -127,7 +150,7 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
         for subject, named in locked.items():
             if scope.holds(subject):
                 made.not_checked.append((check, NotChecked(subject, "lock", f"another session holds {named} locked")))
-        for said in check.run(catalog):
+        for said in check.run(narrowed):
             result = _without(said, locked) if locked else said
             if result is None:
                 continue

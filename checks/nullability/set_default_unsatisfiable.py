@@ -31,7 +31,7 @@ supersedes = ("nullability/default-violates-check",)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table, key, parent in catalog.foreign_keys:
+    for table, key, parent in catalog.judged_keys:
         acts = key.enforced and all(trigger.fires for trigger in key.referenced_triggers)
         if "d" not in (key.on_delete, key.on_update) or not acts:
             continue

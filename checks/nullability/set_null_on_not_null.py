@@ -60,7 +60,7 @@ class Conflict:
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table, key, parent in catalog.foreign_keys:
+    for table, key, parent in catalog.judged_keys:
         if "n" not in (key.on_delete, key.on_update) or not key.enforced:
             continue
         acts = all(trigger.fires for trigger in key.referenced_triggers)

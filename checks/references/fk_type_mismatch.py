@@ -35,7 +35,7 @@ _UNLIMITED = 2**31
 
 def check(catalog: Catalog) -> Iterator[Result]:
     declared = set()
-    for table, key, parent in catalog.distinct_keys:
+    for table, key, parent in catalog.judged_distinct_keys:
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
         declared.add(relation.pairs)
         yield judged(catalog, relation, table.object("constraint", key.name, key.columns))

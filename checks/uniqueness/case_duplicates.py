@@ -53,7 +53,7 @@ class Held:
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.base_tables():
+    for table in catalog.judged_base_tables:
         for column in table.columns:
             if not typed(column):
                 continue
