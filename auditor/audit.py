@@ -25,8 +25,9 @@ from auditor.check import Past as Past
 from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
+from auditor.probe import Constants, Planned, Probe
 from auditor.registry import Check, load, matching, selected
-from auditor.text import one_line, plural
+from auditor.text import listed, one_line, plural
 from auditor.watchdog import watching
 
 if TYPE_CHECKING:
@@ -249,7 +250,13 @@ class Auditor:
 
             # What is inferred of references is a question to the rows.
             catalog = complete(read, self.settings, self.statements, suspect=options.depth != Depth.CATALOG)
-            predicates = configured_predicates(catalog)
+            predicates = [*configured_predicates(catalog)]
+            if options.where:
+                from auditor.narrowing import narrowing
+
+                narrowed = narrowing(catalog, options.where, scope)
+                catalog = replace(catalog, where=narrowed.conditions)
+                predicates += narrowed.examples
             _validate_predicates(session, (one for one in predicates if catalog.code_run_for(one[1]) is None))
         checks = tuple(check for check in load() if check.id in wanted)
         if scope != Scope() and not any(scope.holds(table.object()) for table in catalog.tables.values()):
@@ -281,13 +288,15 @@ class Auditor:
                 continue
             examined += result.examined
             evidence = result.evidence
+            some = _some_rows(catalog, task.probe)
             for check, ask in task.asks:
                 finding = ask.verdict(result)
                 if isinstance(finding, Ask | tuple):
                     further += [_asking(check, one) for one in ((finding,) if isinstance(finding, Ask) else finding)]
                     continue
                 if finding is not None:
-                    self._findings.append(_named(finding.but(evidence=finding.evidence or evidence), check))
+                    finding = _among(finding.but(evidence=finding.evidence or evidence), some)
+                    self._findings.append(_named(finding, check))
                 self._coverage.append(
                     Coverage(
                         check.id,
@@ -296,6 +305,7 @@ class Auditor:
                         rows_examined=result.examined,
                         seconds=evidence.seconds,
                         strategy=evidence.strategy,
+                        detail=f"of the rows with {some}" if some else "",
                         estimated_seconds=evidence.estimated_seconds,
                     )
                 )
@@ -321,6 +331,12 @@ class Auditor:
                 self._coverage.append(Coverage(check.id, ask.subject, "failed"))
             else:
                 self._coverage.append(Coverage(check.id, ask.subject, "skipped", detail=f"asked at depth {ask.depth}"))
+        for check, ask, why in made.beside:
+            if ask.unread is not None:
+                self._findings.append(_named(ask.unread, check))
+            self._coverage.append(
+                Coverage(check.id, ask.subject, "skipped" if ask.unread is None else "failed", detail=why)
+            )
         for check, left in made.not_checked:
             self._coverage.append(Coverage(check.id, left.subject, "not_checked", left.reason, detail=left.detail))
 
@@ -409,6 +425,25 @@ def _coverage_order(entry: Coverage) -> tuple[Any, ...]:
 def _asking(check: Check, ask: Ask) -> Check:
     """The check with one question left, which an answer has raised."""
     return replace(check, run=lambda _: iter((ask,)))
+
+
+def _some_rows(catalog: Catalog, probe: Probe) -> str:
+    """The condition of the rows that the question was about, where not all were asked for."""
+    if catalog.where is None or isinstance(probe, Planned | Constants):
+        return ""
+    return catalog.where[probe.table.oid]
+
+
+def _among(finding: Finding, some: str) -> Finding:
+    """The finding, which says so where only some of the rows were judged."""
+    if not some:
+        return finding
+    said = f"Only rows with {one_line(some)} were judged"
+    fixes = tuple(
+        replace(fix, caveats=(*fix.caveats, f"{said}: others may have it too, and stand in the way."))
+        for fix in finding.fixes
+    )
+    return finding.but(message=f"{finding.message} {said}.", fixes=fixes)
 
 
 def _named(finding: Finding, check: Check) -> Finding:
@@ -518,6 +553,14 @@ def dangers(catalog: Catalog) -> list[str]:
 
 def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
     notes = []
+    if catalog.where is not None:
+        judged = [catalog.tables[oid].sql for oid in catalog.where]
+        beside = f"; {plural(len(made.beside), 'question')} about other rows {'was' if len(made.beside) == 1 else 'were'} skipped"
+        notes.append(
+            f"only the rows that --where asks for were judged, and what is clean is so of them alone:"
+            f" {', '.join(dict.fromkeys(catalog.where.values()))}, of"
+            f" {listed(judged) if len(judged) < 4 else plural(len(judged), 'table')}{beside if made.beside else ''}"
+        )
     if ways:
         notes.append(
             f"queries were given up {plural(ways.total(), 'time')}, and asked again, because others waited for their locks:"

@@ -115,6 +115,15 @@ NotTables = Annotated[
     list[str] | None,
     typer.Option("-T", "--exclude-table", metavar="PATTERN", help="Tables to leave out.  [default: none]"),
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="[TABLE:] CONDITION",
+        help="Judge only rows for which it holds, of TABLE, or of each table that has its columns; what is asked of other"
+        " rows is skipped. May be repeated.  [default: all rows]",
+    ),
+]
 Pace = Annotated[
     str | None,
     typer.Option(
@@ -312,6 +321,7 @@ def audit(
     exclude_schema: NotSchemas = None,
     table: Tables = None,
     exclude_table: NotTables = None,
+    where: Where = None,
     format: Formats = None,
     fail_on: Annotated[
         str | None,
@@ -358,6 +368,7 @@ def audit(
         tables=table,
         trust_owner=trust_owner,
         exclude_tables=exclude_table,
+        where=where,
         pace=pace,
         jobs=jobs,
         statement_timeout=statement_timeout,
@@ -433,6 +444,7 @@ def plan(
     exclude_schema: NotSchemas = None,
     table: Tables = None,
     exclude_table: NotTables = None,
+    where: Where = None,
     config: Config = None,
     pace: Pace = None,
     lock_timeout: LockTimeout = None,
@@ -456,6 +468,7 @@ def plan(
         tables=table,
         trust_owner=trust_owner,
         exclude_tables=exclude_table,
+        where=where,
         pace=pace,
         lock_timeout=lock_timeout,
     )

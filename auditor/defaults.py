@@ -98,7 +98,7 @@ def missing(
         if any(said != "true" for said, _ in answer.values):
             return None
         columns = tuple(t for m, t in zip(key.columns, key.referenced_columns, strict=True) if m in values)
-        return Ask(subject, Matching(parent, pointed_to(key, values), columns), rows)
+        return Ask(subject, Matching(parent, pointed_to(key, values), columns), rows, whole=True)
 
     conditions = tuple((f"{default.assigned} IS NOT NULL", ()) for default in values.values())
     return Ask(subject, Constants(table, conditions), constant)

@@ -21,7 +21,7 @@ from auditor.text import listed, one_line, plural
 
 WIDTH = 80
 # Options that decide what is looked for; the others (jobs, timeouts, samples) only decide how.
-ASKING = ("select", "ignore", "schemas", "exclude_schemas", "tables", "exclude_tables", "sql")
+ASKING = ("select", "ignore", "schemas", "exclude_schemas", "tables", "exclude_tables", "where", "sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def compare(before: Audit, after: Audit) -> Comparison:
     then, today = _Looked(before, after), _Looked(after, before)
     for finding in after.findings:
         if finding.fingerprint in old:
-            group, said = _moved(old[finding.fingerprint], finding)
+            group, said = _moved(old[finding.fingerprint], finding, counted=_rows_of(before) == _rows_of(after))
         elif finding.status != "new":
             group, said = "accepted", finding.status
         else:
@@ -120,13 +120,18 @@ def compare(before: Audit, after: Audit) -> Comparison:
     )
 
 
-def _moved(old: Finding, new: Finding) -> tuple[str, str]:
-    """The group of a finding that both have, and in what it moved."""
+def _rows_of(audit: Audit) -> list[str]:
+    """The conditions of the rows that were judged; none: all rows."""
+    return list(audit.run.options.get("where", ()))
+
+
+def _moved(old: Finding, new: Finding, *, counted: bool = True) -> tuple[str, str]:
+    """The group of a finding that both have, and in what it moved; with `counted` their counts are of the same rows."""
     a, b = old.evidence, new.evidence
     if old.severity is not new.severity:
         group = "worsened" if new.severity.rank < old.severity.rank else "bettered"
         return group, f"{new.severity.value}, was {old.severity.value}"
-    if a is None or b is None or a.violations is None or b.violations is None:
+    if not counted or a is None or b is None or a.violations is None or b.violations is None:
         return "unchanged", ""
     said = f"{'' if b.exact else 'at least '}{plural(b.violations, 'row')}, {'' if a.exact else 'at least '}{a.violations:,} before"
     # A count that is only a lower bound proves growth, or a decline, only on its side.
@@ -155,6 +160,7 @@ class _Looked:
         self._ran = _ran(audit)
         self._left_out = {c.id for c in load() if not any(map(Depth(audit.run.depth).includes, c.depths))}
         self._audit = audit
+        self._part = bool(_rows_of(audit)) and _rows_of(audit) != _rows_of(other)
         self._same_tool = audit.tool.version == other.tool.version
         self._same_questions = all(options.get(key) == other.run.options.get(key) for key in ("declared", "sql"))
 
@@ -176,8 +182,12 @@ class _Looked:
         for entry in entries or nearby:  # a finding may be about a part of what was asked about
             if entry.outcome == "not_checked":
                 return one_line(entry.detail) or REASONS.get(entry.reason or "", one_line(entry.reason or ""))
+            if entry.outcome == "skipped" and entry.detail.startswith("--where"):
+                return one_line(entry.detail)
             if entry.outcome == "skipped":
                 return f"skipped at depth {one_line(self._audit.run.depth)}"
+        if self._part and finding.evidence is not None and finding.evidence.violations is not None:
+            return "only some of the rows were judged (--where)"
         if entries:
             return ""
         if self._ran is not None and finding.check not in self._ran:

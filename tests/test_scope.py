@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,14 @@ import pytest
 from auditor.audit import open_catalog
 from auditor.catalog.infer import complete
 from auditor.catalog.model import Catalog, Statement
-from auditor.check import Ask, Depth
+from auditor.check import Ask, Depth, Result
 from auditor.config import merged
 from auditor.connection import Session, Target
 from auditor.demo import APPLICATION, CONFIGURATION
 from auditor.patterns import Scope
 from auditor.plan import Plan, plan
 from auditor.probe import Constants
-from auditor.registry import load
+from auditor.registry import Check, load
 from auditor.statements import read_files
 from auditor.text import qualified
 from tests.conftest import Make
@@ -61,6 +62,10 @@ def subject_of(left: object) -> str:
     return repr(left.subject) + repr(left.unread) if isinstance(left, Ask) else repr(left)
 
 
+def _found(results: tuple[Result, ...], _: Catalog) -> Iterator[Result]:
+    return iter(results)
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("path", [*SCHEMAS, APPLICATION], ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_part_is_judged_as_in_the_whole(path: Path, database: Make, version: int) -> None:
@@ -73,7 +78,8 @@ def test_a_part_is_judged_as_in_the_whole(path: Path, database: Make, version: i
     with Session(Target(database(text))) as session:
         read = open_catalog(session)
     catalog = complete(read, merged(tomllib.loads(config), {}), (Statement("queries.sql", 1, handed),))
-    whole = [replace(check, run=lambda _, found=tuple(check.run(catalog)): iter(found)) for check in load()]
+    results = {check.id: tuple(check.run(catalog)) for check in load()}
+    whole = [replace(check, run=partial(_found, results[check.id])) for check in load()]
     for scope in scopes(catalog):
         assert said(plan(catalog, load(), Depth.FULL, scope)) == said(plan(catalog, whole, Depth.FULL, scope)), scope
 
@@ -86,14 +92,15 @@ def test_a_table_of_many_is_judged_without_going_through_the_others(database: Ma
     )
     with Session(Target(dsn)) as session:
         catalog = complete(open_catalog(session), merged({}, {}))
-    met: list[frozenset[str]] = []
-    for check in load():
-        watched = replace(
-            check,
-            run=lambda seen, check=check: met.append(frozenset(t.name for t in seen.judged_tables)) or check.run(seen),
-        )
-        plan(catalog, [watched], Depth.FULL, Scope(tables=("member*",)))
-    assert set(met) == {frozenset({"members", "parents"})}
+    met: set[frozenset[str]] = set()
+
+    def watched(check: Check, seen: Catalog) -> Iterator[Result]:
+        met.add(frozenset(table.name for table in seen.judged_tables))
+        return check.run(seen)
+
+    checks = [replace(check, run=partial(watched, check)) for check in load()]
+    plan(catalog, checks, Depth.FULL, Scope(tables=("member*",)))
+    assert met == {frozenset({"members", "parents"})}
 
 
 def test_an_audit_of_a_part_finds_what_the_whole_does(database: Make) -> None:

@@ -536,7 +536,8 @@ class Catalog:
     `checksums` is None where this login may not ask.
     `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     `judged` are the tables that were asked for, and those that a finding may name beside them, by oid; None: all. Checks go
-    through those, and may look up any other.
+    through those, and may look up any other. `where` are conditions of the rows that were asked for, by table; None: all rows
+    of all tables.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
 
@@ -572,6 +573,7 @@ class Catalog:
     statements: tuple[Statement, ...] = ()
     unrecorded: str = ""  # why statements that the server has recorded were not read, or not all
     judged: frozenset[int] | None = None
+    where: dict[int, str] | None = None
 
     @cached_property
     def by_name(self) -> dict[tuple[str, str], Table]:

@@ -105,7 +105,7 @@ def asked(catalog: Catalog, steps: list[tuple[Table, list[ForeignKey]]]) -> Resu
     judge = partial(judged, catalog=catalog, table=table, key=key, steps=steps)
     if any(each.rows > 0 for each, _ in steps):  # ANALYZE saw some
         return judge(None)
-    return Ask(subject, Matching(table, "true", key.columns), judge, unread=judge(None))
+    return Ask(subject, Matching(table, "true", key.columns), judge, unread=judge(None), whole=True)
 
 
 def judged(

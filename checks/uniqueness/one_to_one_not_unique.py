@@ -56,6 +56,7 @@ def check(catalog: Catalog) -> Iterator[Result]:
             partial(
                 verdict, catalog=catalog, subject=subject, table=table, columns=columns, parent=parent, intent=intent
             ),
+            whole=True,
         )
 
 
