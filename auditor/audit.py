@@ -159,6 +159,40 @@ def fingerprint(finding: Finding) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
+def rows_of(audit: Audit) -> list[str]:
+    """The conditions of the rows that were judged; none: all rows."""
+    return list(audit.run.options.get("where", ()))
+
+
+def moved(old: Finding, new: Finding, *, counted: bool = True) -> tuple[str, str]:
+    """The group of a finding that both have, and in what it moved; with `counted` their counts are of the same rows."""
+    a, b = old.evidence, new.evidence
+    if old.severity is not new.severity:
+        group = "worsened" if new.severity.rank < old.severity.rank else "bettered"
+        return group, f"{new.severity.value}, was {old.severity.value}"
+    if not counted or a is None or b is None or a.violations is None or b.violations is None:
+        return "unchanged", ""
+    said = f"{'' if b.exact else 'at least '}{plural(b.violations, 'row')}, {'' if a.exact else 'at least '}{a.violations:,} before"
+    # A count that is only a lower bound proves growth, or a decline, only on its side.
+    if b.violations > a.violations and a.exact:
+        return "worsened", said
+    if b.violations < a.violations and b.exact:
+        return "bettered", said
+    return "unchanged", ""
+
+
+def _grown(known: Finding, now: Finding) -> str:
+    """What there is more of than the baseline has; empty: nothing."""
+    if moved(known, now)[0] != "worsened":
+        return ""
+    if known.severity is not now.severity:
+        return f"{known.severity} in the baseline, {now.severity} now"
+    assert known.evidence is not None
+    assert now.evidence is not None
+    least = "" if now.evidence.exact else "at least "
+    return f"{known.evidence.violations:,} in the baseline, {least}{now.evidence.violations:,} now"
+
+
 _CATALOG_TRIES = 3
 _UNWATCHED = 0.4  # seconds of reading the catalog before somebody looks who waits for it
 
@@ -212,7 +246,7 @@ class Auditor:
     target: Target
     statements: tuple[Statement, ...] = ()
     report: Callable[[Any], None] = lambda _: None
-    known: frozenset[str] = frozenset()  # fingerprints of a baseline
+    baseline: Audit | None = None  # an audit whose findings are known, unless there is more of them by now
     interrupted: bool = False  # after `run`: it was stopped before its end
     _started: float = field(default_factory=time.monotonic)
     _ways: Counter[str] = field(default_factory=Counter)
@@ -345,20 +379,40 @@ class Auditor:
         today = datetime.now(UTC).date()
         used: set[int] = set()
         judged = []
+        # What an entry of the configuration accepts is accepted as long as it does.
+        past = self.baseline.findings if self.baseline else ()
+        known = {finding.fingerprint: finding for finding in past if finding.status != "suppressed"}
+        comparable = self.baseline is None or rows_of(self.baseline) == list(self.settings.audit.where)
+        grown = 0
         for finding in findings:
-            status = "known" if finding.fingerprint in self.known else "new"
+            before = known.get(finding.fingerprint)
+            more = _grown(before, finding) if before is not None and comparable else ""
+            status = "new" if before is None or more else "known"
+            if more:
+                grown += 1
+                finding = finding.but(title=f"{finding.title} ({more})")
             for number, entry in enumerate(self.settings.ignore):
                 if _ignored(entry, finding):
                     used.add(number)
                     if entry.until is None or entry.until >= today:
                         status = "suppressed"
             judged.append(finding.but(status=status))
-        notes = tuple(
+        notes = [
             _said(entry, number in used, today)
             for number, entry in enumerate(self.settings.ignore)
             if number not in used or (entry.until is not None and entry.until < today)
-        )
-        return tuple(judged), notes
+        ]
+        if grown:
+            one = grown == 1
+            notes.append(
+                f"{plural(grown, 'known finding')} {'has' if one else 'have'} grown since the baseline was made, and"
+                f" {'counts' if one else 'count'} as new"
+            )
+        if not comparable:
+            notes.append(
+                "the baseline is of other rows (--where): whether there is more of what is known cannot be told"
+            )
+        return tuple(judged), tuple(notes)
 
     def _result(
         self,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from auditor.errors import AuditorError, ConfigError, UsageError
+from auditor.errors import AuditorError, UsageError
 
 if TYPE_CHECKING:
     from auditor.audit import Audit
@@ -223,26 +223,15 @@ def _split(words: list[str] | None) -> list[str]:
 def _target(
     settings: Settings, dsn: str, host: str | None, port: str | None, user: str | None, name: str | None, role: bool
 ) -> Target:
-    from auditor.connection import Target
+    from auditor.connection import configured
 
     given = {"host": host, "port": port, "user": user}
     if name is not None and ("=" in name or "://" in name):
         if dsn:
             raise UsageError("two DSNs are given: one as the argument, one with -d")
         dsn, name = name, None
-    if not dsn and settings.database.url:
-        dsn = settings.database.url
-        if "password" in Target(dsn).parameters():
-            raise ConfigError("[database] url holds a password; keep it in PGPASSWORD, .pgpass or a service file")
     overrides = {key: value for key, value in {**given, "dbname": name}.items() if value is not None}
-    return Target(
-        dsn,
-        overrides,
-        settings.audit.statement_timeout,
-        settings.audit.lock_timeout,
-        role,
-        settings.audit.pace,
-    )
+    return configured(settings, dsn, overrides, allow_role=role)
 
 
 def _outputs(formats: list[str] | None) -> list[tuple[str, Path | None]]:
@@ -330,7 +319,11 @@ def audit(
         ),
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A JSON report whose findings are known.  [default: none]")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A JSON report whose findings are known; one that has grown since counts as new.  [default: none]",
+        ),
     ] = None,
     history: HistoryPlace = None,
     config: Config = None,
@@ -381,7 +374,7 @@ def audit(
     outputs = _outputs(format)
     past = _history(settings, history)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
-    auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
+    auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _baseline(baseline))
     result = auditor.run() if past is None else past.told(auditor.run())
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
@@ -391,8 +384,8 @@ def audit(
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
 
 
-def _known(baseline: Path | None) -> frozenset[str]:
-    return frozenset(finding.fingerprint for finding in _report(baseline).findings) if baseline else frozenset()
+def _baseline(path: Path | None) -> Audit | None:
+    return _report(path) if path else None
 
 
 def _report(path: Path) -> Audit:
@@ -682,25 +675,147 @@ def whatif(
 
 @app.command()
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="A JSON report, or a DSN to audit now.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="A JSON report, or a DSN to audit now.")],
+    before: Annotated[
+        str, typer.Argument(metavar="A", help="A JSON report, or a DSN or a service's name to audit now.")
+    ],
+    after: Annotated[str, typer.Argument(metavar="B", help="The same, to be compared with A.")],
+    depth: Deep = None,
+    select: Select = None,
+    ignore: Ignored = None,
+    schema: Schemas = None,
+    exclude_schema: NotSchemas = None,
+    table: Tables = None,
+    exclude_table: NotTables = None,
+    where: Where = None,
     config: Config = None,
+    pace: Pace = None,
+    jobs: Jobs = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
 ) -> None:
-    """Compare two reports, or two databases: new, fixed, worse and better findings. Exit code 1 when B is worse."""
+    """Compare two reports, or two databases: new, fixed, worse and better findings. Options are for databases to audit.
+
+    Exit codes: 0 B is not worse; 1 it is; 2 usage or configuration; 3 could not connect.
+    """
     from auditor.audit import Auditor
     from auditor.diff import compare
 
-    def taken(source: str) -> Audit:
-        if "://" not in source and ("=" not in source or Path(source).exists()):
-            return _report(Path(source))
-        settings = _settings(config)
-        return Auditor(
-            settings, _target(settings, source, None, None, None, None, False), report=_progress(False)
-        ).run()
-
-    result = compare(taken(before), taken(after))
-    print(result.text, end="")
+    sources = [_source(name, text) for name, text in (("A", before), ("B", after))]
+    if before == after:
+        raise UsageError(
+            f"A and B are the same: {before}" if Path(before).is_file() else "A and B are the same database"
+        )
+    given: dict[str, Any] = {
+        "depth": depth,
+        "select": _split(select),
+        "ignore": _split(ignore),
+        "schemas": schema,
+        "exclude_schemas": exclude_schema,
+        "tables": table,
+        "exclude_tables": exclude_table,
+        "where": where,
+        "pace": pace,
+        "jobs": jobs,
+        "statement_timeout": statement_timeout,
+        "lock_timeout": lock_timeout,
+        "trust_owner": trust_owner,
+    }
+    said = [name for name, value in given.items() if value]
+    if said and all(isinstance(source, Path) for source in sources):
+        names = {
+            "schemas": "schema",
+            "exclude_schemas": "exclude-schema",
+            "tables": "table",
+            "exclude_tables": "exclude-table",
+        }
+        option = f"--{names.get(said[0], said[0]).replace('_', '-')}"
+        raise UsageError(f"{option} is for a database that is audited now; A and B are both reports")
+    settings = _settings(config, **given)
+    # A file that is no report is told before a database is audited for nothing.
+    reports = {source: _report(source) for source in sources if isinstance(source, Path)}
+    audits = {
+        source: Auditor(
+            settings, _target(settings, source, None, None, None, None, allow_role), report=_progress(quiet)
+        )
+        for source in sources
+        if not isinstance(source, Path)
+    }
+    taken = [reports[source] if isinstance(source, Path) else audits[source].run() for source in sources]
+    result = compare(*taken)
+    print(result.line + "\n" if quiet else result.text, end="")
     raise typer.Exit(1 if result.worse else 0)
+
+
+def _source(name: str, text: str) -> Path | str:
+    """A report's path, or the DSN of a database; the name of a service is one. Raises UsageError for what may be either."""
+    from auditor.connection import services
+
+    path = Path(text)
+    if not text.strip():
+        raise UsageError(f"{name} is empty: expected a JSON report, a DSN, or the name of a service")
+    if "://" in text or (("=" in text or "@" in text) and not path.exists()):
+        return text  # and if it does not parse, it is not repeated: it may hold a password
+    known = services()
+    if text in known and path.exists():
+        raise UsageError(f"{name}: {text} is a file and a service; write ./{text} or service={text}")
+    if text in known:
+        return f"service={text}"
+    if path.is_dir():
+        raise UsageError(f"{name}: {text} is a directory; expected a JSON report, a DSN, or the name of a service")
+    if not path.exists():
+        from auditor.errors import nearest
+
+        hint = nearest(text, sorted(known))
+        raise UsageError(f"{name}: there is neither a file nor a service called {text}{hint}")
+    return path
+
+
+@app.command()
+def baseline(
+    report: Annotated[Path, typer.Argument(metavar="REPORT.json", help="A JSON report of an audit.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The baseline.")] = Path(
+        "baseline.json"
+    ),
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Only take out of FILE what is fixed, and lower its counts; nothing is added."),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace FILE if it is there: accept more than before.")
+    ] = False,
+) -> None:
+    """Accept a report's findings as known, for `audit --baseline FILE`: names and counts, no value of a row.
+
+    What an [[ignore]] entry suppresses is left to that entry.
+    """
+    from auditor.baseline import accepted, shrunk
+    from auditor.output import check_writable, write
+    from auditor.report import Options, render
+
+    if update and force:
+        raise UsageError("--update takes out of the baseline, --force makes it anew: give one of them")
+    check_writable(output)
+    today = _report(report)
+    if update:
+        known = _report(output)
+        made = shrunk(known, today)
+        counts = [
+            {f.fingerprint: f.evidence and f.evidence.violations for f in each.findings} for each in (known, made)
+        ]
+        lower = sum(counts[0][name] != count for name, count in counts[1].items())
+        said = f"{len(known.findings) - len(made.findings):,} taken out, {lower:,} lowered, {len(made.findings):,} left"
+    else:
+        if output.is_file() and not force:
+            raise UsageError(f"{output} is there already; --update shrinks it, --force accepts what is new too")
+        made = accepted(today)
+        said = f"{len(made.findings):,} accepted as known"
+    if today.run.status == "incomplete":
+        said += f"; the report is incomplete, {today.summary.not_checked:,} not checked"
+    write(render(made, "json", Options()), output)
+    print(f"{output}: {said}")
 
 
 @app.command()

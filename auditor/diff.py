@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from auditor.audit import Audit, Coverage
+from auditor.audit import Audit, Coverage, moved, rows_of
 from auditor.check import Depth, Finding, Object
 from auditor.errors import UsageError
 from auditor.patterns import Scope
@@ -17,7 +17,7 @@ from auditor.registry import load, selected
 from auditor.report.layout import flow, line, wrap
 from auditor.report.template import template
 from auditor.report.wording import REASONS, SYMBOLS, occasion, subject_of
-from auditor.text import listed, one_line, plural
+from auditor.text import listed, one_line
 
 WIDTH = 80
 # Options that decide what is looked for; the others (jobs, timeouts, samples) only decide how.
@@ -103,7 +103,7 @@ def compare(before: Audit, after: Audit) -> Comparison:
     then, today = _Looked(before, after), _Looked(after, before)
     for finding in after.findings:
         if finding.fingerprint in old:
-            group, said = _moved(old[finding.fingerprint], finding, counted=_rows_of(before) == _rows_of(after))
+            group, said = moved(old[finding.fingerprint], finding, counted=rows_of(before) == rows_of(after))
         elif finding.status != "new":
             group, said = "accepted", finding.status
         else:
@@ -118,28 +118,6 @@ def compare(before: Audit, after: Audit) -> Comparison:
     return Comparison(
         before, after, **{name: tuple(changes) for name, changes in groups.items()}, notes=tuple(_notes(before, after))
     )
-
-
-def _rows_of(audit: Audit) -> list[str]:
-    """The conditions of the rows that were judged; none: all rows."""
-    return list(audit.run.options.get("where", ()))
-
-
-def _moved(old: Finding, new: Finding, *, counted: bool = True) -> tuple[str, str]:
-    """The group of a finding that both have, and in what it moved; with `counted` their counts are of the same rows."""
-    a, b = old.evidence, new.evidence
-    if old.severity is not new.severity:
-        group = "worsened" if new.severity.rank < old.severity.rank else "bettered"
-        return group, f"{new.severity.value}, was {old.severity.value}"
-    if not counted or a is None or b is None or a.violations is None or b.violations is None:
-        return "unchanged", ""
-    said = f"{'' if b.exact else 'at least '}{plural(b.violations, 'row')}, {'' if a.exact else 'at least '}{a.violations:,} before"
-    # A count that is only a lower bound proves growth, or a decline, only on its side.
-    if b.violations > a.violations and a.exact:
-        return "worsened", said
-    if b.violations < a.violations and b.exact:
-        return "bettered", said
-    return "unchanged", ""
 
 
 class _Looked:
@@ -160,7 +138,7 @@ class _Looked:
         self._ran = _ran(audit)
         self._left_out = {c.id for c in load() if not any(map(Depth(audit.run.depth).includes, c.depths))}
         self._audit = audit
-        self._part = bool(_rows_of(audit)) and _rows_of(audit) != _rows_of(other)
+        self._part = bool(rows_of(audit)) and rows_of(audit) != rows_of(other)
         self._same_tool = audit.tool.version == other.tool.version
         self._same_questions = all(options.get(key) == other.run.options.get(key) for key in ("declared", "sql"))
 
