@@ -60,6 +60,29 @@ def _place(error: Exception) -> str:
     return f"internal error: {said} in {file}, line {last.lineno}; please report it (AUDITOR_TRACEBACK=1 shows more)"
 
 
+def _offer(*words: str) -> Callable[[str], list[str]]:
+    """What a shell offers to complete a value with."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def _offer_checks(incomplete: str) -> list[str]:
+    """Ids and families of checks, after a comma too."""
+    from auditor.registry import identities
+
+    begun, comma, last = incomplete.rpartition(",")
+    ids = identities()
+    known = (*dict.fromkeys(identity.partition("/")[0] for identity in ids), *ids)
+    return [f"{begun}{comma}{name}" for name in known if name.startswith(last)]
+
+
+def _examples(*lines: str) -> str:
+    """The end of a command's help; each line stays one (documentation of click: Preventing Rewrapping)."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+_FORMATS = ("terminal", "html", "markdown", "json", "sarif", "junit", "github", "gitlab", "csv", "prometheus")
+_COLORS = ("auto", "always", "never")
+
 app = typer.Typer(
     name="auditor",
     cls=_Commands,
@@ -77,10 +100,17 @@ Dsn = Annotated[
         help="URI or keyword string; empty: the PG* variables, service files and .pgpass decide, as for psql."
     ),
 ]
-Host = Annotated[str | None, typer.Option("-h", "--host", help="Host or socket directory.")]
-Port = Annotated[str | None, typer.Option("-p", "--port", help="Port.")]
-User = Annotated[str | None, typer.Option("-U", "--username", help="Role to log in as.")]
-Name = Annotated[str | None, typer.Option("-d", "--dbname", help="Database name, or a DSN.")]
+Host = Annotated[
+    str | None, typer.Option("-h", "--host", help="Host or socket directory.  [default: PGHOST, or the local socket]")
+]
+Port = Annotated[str | None, typer.Option("-p", "--port", help="Port.  [default: PGPORT, or 5432]")]
+User = Annotated[
+    str | None, typer.Option("-U", "--username", help="Role to log in as.  [default: PGUSER, or who you are]")
+]
+Name = Annotated[
+    str | None,
+    typer.Option("-d", "--dbname", help="Database name, or a DSN.  [default: PGDATABASE, or the role's name]"),
+]
 Config = Annotated[
     Path | None, typer.Option("--config", help="Configuration file.  [default: ./auditor.toml, if there]")
 ]
@@ -88,16 +118,27 @@ Deep = Annotated[
     str | None,
     typer.Option(
         "--depth",
+        autocompletion=_offer("catalog", "data", "full"),
         help="catalog: no user table is read; data: all that the server does not vouch for; full: that too.  [default: data]",
     ),
 ]
 Select = Annotated[
     list[str] | None,
-    typer.Option("--select", metavar="CHECK,...", help="Run only these checks or families.  [default: all]"),
+    typer.Option(
+        "--select",
+        metavar="CHECK,...",
+        autocompletion=_offer_checks,
+        help="Run only these checks or families.  [default: all]",
+    ),
 ]
 Ignored = Annotated[
     list[str] | None,
-    typer.Option("--ignore", metavar="CHECK,...", help="Leave these out; wins over --select.  [default: none]"),
+    typer.Option(
+        "--ignore",
+        metavar="CHECK,...",
+        autocompletion=_offer_checks,
+        help="Leave these out; wins over --select.  [default: none]",
+    ),
 ]
 Schemas = Annotated[
     list[str] | None,
@@ -128,6 +169,7 @@ Pace = Annotated[
     str | None,
     typer.Option(
         "--pace",
+        autocompletion=_offer("gentle", "normal", "fast"),
         help="gentle: one connection that rests as long as it reads; normal: two, no parallel workers; fast: with the"
         " server's own parallel workers.  [default: normal]",
     ),
@@ -163,7 +205,11 @@ HistoryPlace = Annotated[
     ),
 ]
 SampleValues = Annotated[
-    str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
+    str | None,
+    typer.Option(
+        autocompletion=_offer("none", "keys", "full"),
+        help="Values of offending rows to show: none, keys, full.  [default: keys]",
+    ),
 ]
 SqlFiles = Annotated[
     list[Path] | None,
@@ -179,6 +225,7 @@ Formats = Annotated[
         "-f",
         "--format",
         metavar="FORMAT[:FILE]",
+        autocompletion=_offer(*_FORMATS),
         help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
         "  [default: terminal]",
     ),
@@ -188,11 +235,13 @@ TrustOwner = Annotated[
     typer.Option(
         "--trust-owner",
         metavar="ROLE",
-        help="Let functions of this role run under a superuser's login, as planning its tables does; may be repeated.",
+        help="Let functions of this role run under a superuser's login, as planning its tables does; may be repeated."
+        "  [default: none]",
     ),
 ]
 AllowRole = Annotated[
-    bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
+    bool,
+    typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).  [default: off]"),
 ]
 
 
@@ -276,7 +325,7 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
 
 
 def _known_color(choice: str) -> None:
-    if choice not in ("auto", "always", "never"):
+    if choice not in _COLORS:
         raise UsageError(f"--color {choice}: expected auto, always or never")
 
 
@@ -296,7 +345,13 @@ def _statements(files: list[Path] | None) -> Any:
     return read_files(files)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor audit service=prod -f terminal -f html:report.html",
+        "auditor audit service=prod -t 'app.member*' --where \"workspace_id = 7\" -v",
+        "auditor audit service=staging --baseline known.json --fail-on warning",
+    )
+)
 def audit(
     dsn: Dsn = "",
     host: Host = None,
@@ -315,7 +370,9 @@ def audit(
     fail_on: Annotated[
         str | None,
         typer.Option(
-            metavar="SEVERITY", help="Exit with 1 from this severity on: error, warning, info, never.  [default: error]"
+            metavar="SEVERITY",
+            autocompletion=_offer("error", "warning", "info", "never"),
+            help="Exit with 1 from this severity on: error, warning, info, never.  [default: error]",
         ),
     ] = None,
     baseline: Annotated[
@@ -335,13 +392,17 @@ def audit(
     samples: SampleValues = None,
     sql: SqlFiles = None,
     allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.")
+        bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.  [default: off]")
     ] = False,
     trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
-    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print samples and fixes too.")] = False,
+    color: Annotated[str, typer.Option(autocompletion=_offer(*_COLORS), help="auto, always or never.")] = "auto",
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.  [default: off]")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Print samples and fixes too.  [default: off]")
+    ] = False,
 ) -> None:
     """Audit a database: introspect, check, report.
 
@@ -423,7 +484,12 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
         raise failed
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor plan service=prod",
+        "auditor plan service=prod -n app --depth full",
+    )
+)
 def plan(
     dsn: Dsn = "",
     host: Host = None,
@@ -470,7 +536,11 @@ def plan(
     print(render(made, min(shutil.get_terminal_size().columns, 80)), end="")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor history /var/lib/auditor/history.db --last 30",
+    )
+)
 def history(
     place: Annotated[
         str, typer.Argument(metavar="FILE|URL", help="Where audits are kept.  [default: that of auditor.toml]")
@@ -491,7 +561,9 @@ def history(
 
 @app.command()
 def checks(
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table, the one in README.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As a Markdown table, the one in README.  [default: off]")
+    ] = False,
 ) -> None:
     """List the checks: id, worst severity, depths, what they find."""
     from auditor.registry import load
@@ -507,7 +579,11 @@ def checks(
 
 
 @app.command()
-def explain(check: Annotated[str, typer.Argument(help="Id of a check, as `auditor checks` lists it.")]) -> None:
+def explain(
+    check: Annotated[
+        str, typer.Argument(autocompletion=_offer_checks, help="Id of a check, as `auditor checks` lists it.")
+    ],
+) -> None:
     """Explain one check: why it hurts, what it does not flag, how to fix it."""
     from auditor.registry import load, matching
     from auditor.report import explain as page
@@ -517,7 +593,9 @@ def explain(check: Annotated[str, typer.Argument(help="Id of a check, as `audito
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> None:
+def schema(
+    what: Annotated[str, typer.Argument(autocompletion=_offer("report", "config"), help="report or config.")],
+) -> None:
     """Print the JSON Schema of the report or of auditor.toml."""
     import json
 
@@ -530,7 +608,12 @@ def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> No
     print(json.dumps(made(), indent=2))
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor doctor service=prod",
+        "auditor doctor service=prod --grants --role auditor | psql service=prod",
+    )
+)
 def doctor(
     dsn: Dsn = "",
     host: Host = None,
@@ -538,7 +621,7 @@ def doctor(
     username: User = None,
     dbname: Name = None,
     grants: Annotated[
-        bool, typer.Option("--grants", help="Print the SQL that makes a role with what an audit needs.")
+        bool, typer.Option("--grants", help="Print the SQL that makes a role with what an audit needs.  [default: off]")
     ] = False,
     role: Annotated[str, typer.Option(metavar="ROLE", help="With --grants: the name of that role.")] = "auditor",
     config: Config = None,
@@ -572,7 +655,11 @@ def doctor(
     raise typer.Exit(4 if any(advice.level == "problem" for advice in found) else 0)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor init service=prod -n app -o auditor.toml",
+    )
+)
 def init(
     dsn: Dsn = "",
     host: Host = None,
@@ -582,7 +669,7 @@ def init(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output.")
     ] = Path("auditor.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.  [default: off]")] = False,
     schema: Schemas = None,
     exclude_schema: NotSchemas = None,
     table: Tables = None,
@@ -628,7 +715,12 @@ def init(
     raise typer.Exit(4 if made.unread else 0)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        'auditor whatif "ALTER TABLE app.users ADD UNIQUE (email)" service=prod',
+        "auditor whatif - service=prod < constraint.sql",
+    )
+)
 def whatif(
     statement: Annotated[
         str, typer.Argument(help="CREATE UNIQUE INDEX, or ALTER TABLE with one constraint; - reads standard input.")
@@ -646,8 +738,10 @@ def whatif(
     samples: SampleValues = None,
     trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
-    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
+    color: Annotated[str, typer.Option(autocompletion=_offer(*_COLORS), help="auto, always or never.")] = "auto",
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.  [default: off]")
+    ] = False,
 ) -> None:
     """Whether a unique index or a constraint would hold today, and which rows stand in the way. It is not created.
 
@@ -673,7 +767,12 @@ def whatif(
     raise typer.Exit(result.exit_code("error", allow_incomplete=False))
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor diff monday.json tuesday.json",
+        "auditor diff service=staging service=production --depth catalog",
+    )
+)
 def diff(
     before: Annotated[
         str, typer.Argument(metavar="A", help="A JSON report, or a DSN or a service's name to audit now.")
@@ -694,7 +793,9 @@ def diff(
     lock_timeout: LockTimeout = None,
     trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.  [default: off]")
+    ] = False,
 ) -> None:
     """Compare two reports, or two databases: new, fixed, worse and better findings. Options are for databases to audit.
 
@@ -736,13 +837,14 @@ def diff(
     settings = _settings(config, **given)
     # A file that is no report is told before a database is audited for nothing.
     reports = {source: _report(source) for source in sources if isinstance(source, Path)}
-    audits = {
-        source: Auditor(
-            settings, _target(settings, source, None, None, None, None, allow_role), report=_progress(quiet)
-        )
+    targets = {
+        source: _target(settings, source, None, None, None, None, allow_role)
         for source in sources
         if not isinstance(source, Path)
     }
+    for target in targets.values():
+        target.parameters()  # a DSN that does not parse is told before the other database is read
+    audits = {source: Auditor(settings, target, report=_progress(quiet)) for source, target in targets.items()}
     taken = [reports[source] if isinstance(source, Path) else audits[source].run() for source in sources]
     result = compare(*taken)
     print(result.line + "\n" if quiet else result.text, end="")
@@ -773,7 +875,12 @@ def _source(name: str, text: str) -> Path | str:
     return path
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor baseline report.json -o known.json",
+        "auditor baseline report.json -o known.json --update",
+    )
+)
 def baseline(
     report: Annotated[Path, typer.Argument(metavar="REPORT.json", help="A JSON report of an audit.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The baseline.")] = Path(
@@ -781,10 +888,13 @@ def baseline(
     ),
     update: Annotated[
         bool,
-        typer.Option("--update", help="Only take out of FILE what is fixed, and lower its counts; nothing is added."),
+        typer.Option(
+            "--update",
+            help="Only take out of FILE what is fixed, and lower its counts; nothing is added.  [default: off]",
+        ),
     ] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace FILE if it is there: accept more than before.")
+        bool, typer.Option("--force", help="Replace FILE if it is there: accept more than before.  [default: off]")
     ] = False,
 ) -> None:
     """Accept a report's findings as known, for `audit --baseline FILE`: names and counts, no value of a row.
@@ -818,7 +928,11 @@ def baseline(
     print(f"{output}: {said}")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor explain-delete app.workspaces 42 -d service=prod",
+    )
+)
 def explain_delete(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as psql takes it: name, or schema.name.")],
     key: Annotated[
@@ -831,7 +945,9 @@ def explain_delete(
     port: Port = None,
     username: User = None,
     dbname: Name = None,
-    format: Annotated[str, typer.Option("-f", "--format", help="terminal or json.")] = "terminal",
+    format: Annotated[
+        str, typer.Option("-f", "--format", autocompletion=_offer("terminal", "json"), help="terminal or json.")
+    ] = "terminal",
     config: Config = None,
     pace: Pace = None,
     statement_timeout: StatementTimeout = None,
@@ -873,9 +989,11 @@ def explain_delete(
 
 @app.command()
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the server running and print its DSN.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the server running and print its DSN.  [default: off]")
+    ] = False,
     output: Annotated[Path, typer.Option(help="Directory for the reports.")] = Path("demo-report"),
-    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
+    color: Annotated[str, typer.Option(autocompletion=_offer(*_COLORS), help="auto, always or never.")] = "auto",
 ) -> None:
     """Audit a small application with five real incidents in it, on an embedded PostgreSQL."""
     from auditor.demo import run
@@ -884,7 +1002,9 @@ def demo(
 
 
 @app.callback(invoke_without_command=True)
-def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.  [default: off]")] = False,
+) -> None:
     if version:
         from auditor import __version__
 
