@@ -64,6 +64,20 @@ class Relation:
         )
 
     @classmethod
+    def back(cls, referenced: Table, key: ForeignKey, table: Table, where: str | None = None) -> Self:
+        """The question from the referenced side of a foreign key of `table`, of whose rows those count for which `where` holds."""
+        return cls(
+            referenced,
+            key.referenced_columns,
+            table,
+            key.columns,
+            operators=key.operators,
+            casts=key.casts,
+            referenced_where=where,
+            reverse=True,
+        )
+
+    @classmethod
     def of(cls, reference: Reference) -> Self:
         """The question about a relation nobody declared: inheritance children count as parents, no foreign key forbids it."""
         return cls(

@@ -14,6 +14,7 @@ Fix: NO ACTION, which says what happens anyway; or DROP NOT NULL, or SET NULL; o
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from auditor import ddl
@@ -71,16 +72,7 @@ def counted(
     unread: Finding | None = None,
 ) -> Ask:
     """Counts the parents whose deletion fails now: those another row points to."""
-    probe = Pairs(
-        parent,
-        key.referenced_columns,
-        table,
-        key.columns,
-        operators=key.operators,
-        casts=key.casts,
-        reverse=True,
-        other_row=table is parent,
-    )
+    probe = replace(Pairs.back(parent, key, table), other_row=table is parent)
     return Ask(subject, probe, finding, unread=unread)
 
 
