@@ -349,7 +349,7 @@ class Table:
         """Its columns by name."""
         return {column.name: column for column in self.columns}
 
-    @property
+    @cached_property
     def sql(self) -> str:
         """Its name as SQL."""
         return qualified(self.schema, self.name)

@@ -59,13 +59,18 @@ def demands_a_row(catalog: Catalog, table: Table, key: ForeignKey) -> bool:
         early = trigger.timing == "after" and trigger.row and trigger.name < "RI_ConstraintTrigger"
         if early and trigger.fires and "insert" in trigger.events:
             return False
-    told = [bool(refusals(catalog, table, name)) for name in key.columns]
+    told = (any(always(refusal) for refusal in refusing(catalog, table, name, {name})) for name in key.columns)
     return any(told) if key.match == "f" else all(told)
 
 
 def refusals(catalog: Catalog, table: Table, name: str) -> list[Refusal]:
     """What refuses every NULL in the column."""
-    return [refusal for refusal in refusing(catalog, table, name, {name}) if refusal.sqlstate != "23505"]
+    return [refusal for refusal in refusing(catalog, table, name, {name}) if always(refusal)]
+
+
+def always(refusal: Refusal) -> bool:
+    """Whether it refuses the first NULL, and not only a second one."""
+    return refusal.sqlstate != "23505"
 
 
 def round_about(hops: Hops) -> Hops:

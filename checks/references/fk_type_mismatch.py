@@ -49,6 +49,8 @@ def judged(catalog: Catalog, relation: Reference, subject: Object) -> Finding | 
     different, sentences, hopeless = [], [], False
     for name, referenced in zip(relation.columns, relation.referenced_columns, strict=True):
         one, other = table.by_name[name], parent.by_name[referenced]
+        if (one.type_oid, one.type, one.collation) == (other.type_oid, other.type, other.collation):
+            continue
         why, never = mismatch(one, other)
         past = outgrown(catalog, one, parent, other)
         if why:
