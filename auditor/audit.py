@@ -25,8 +25,9 @@ from auditor.check import Past as Past
 from auditor.connection import Session, Target, reason_of
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
+from auditor.probe import Constants, Planned, Probe
 from auditor.registry import Check, load, matching, selected
-from auditor.text import one_line, plural
+from auditor.text import listed, one_line, plural
 from auditor.watchdog import watching
 
 if TYPE_CHECKING:
@@ -158,6 +159,40 @@ def fingerprint(finding: Finding) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
+def rows_of(audit: Audit) -> list[str]:
+    """The conditions of the rows that were judged; none: all rows."""
+    return list(audit.run.options.get("where", ()))
+
+
+def moved(old: Finding, new: Finding, *, counted: bool = True) -> tuple[str, str]:
+    """The group of a finding that both have, and in what it moved; with `counted` their counts are of the same rows."""
+    a, b = old.evidence, new.evidence
+    if old.severity is not new.severity:
+        group = "worsened" if new.severity.rank < old.severity.rank else "bettered"
+        return group, f"{new.severity.value}, was {old.severity.value}"
+    if not counted or a is None or b is None or a.violations is None or b.violations is None:
+        return "unchanged", ""
+    said = f"{'' if b.exact else 'at least '}{plural(b.violations, 'row')}, {'' if a.exact else 'at least '}{a.violations:,} before"
+    # A count that is only a lower bound proves growth, or a decline, only on its side.
+    if b.violations > a.violations and a.exact:
+        return "worsened", said
+    if b.violations < a.violations and b.exact:
+        return "bettered", said
+    return "unchanged", ""
+
+
+def _grown(known: Finding, now: Finding) -> str:
+    """What there is more of than the baseline has; empty: nothing."""
+    if moved(known, now)[0] != "worsened":
+        return ""
+    if known.severity is not now.severity:
+        return f"{known.severity} in the baseline, {now.severity} now"
+    assert known.evidence is not None
+    assert now.evidence is not None
+    least = "" if now.evidence.exact else "at least "
+    return f"{known.evidence.violations:,} in the baseline, {least}{now.evidence.violations:,} now"
+
+
 _CATALOG_TRIES = 3
 _UNWATCHED = 0.4  # seconds of reading the catalog before somebody looks who waits for it
 
@@ -211,7 +246,7 @@ class Auditor:
     target: Target
     statements: tuple[Statement, ...] = ()
     report: Callable[[Any], None] = lambda _: None
-    known: frozenset[str] = frozenset()  # fingerprints of a baseline
+    baseline: Audit | None = None  # an audit whose findings are known, unless there is more of them by now
     interrupted: bool = False  # after `run`: it was stopped before its end
     _started: float = field(default_factory=time.monotonic)
     _ways: Counter[str] = field(default_factory=Counter)
@@ -255,7 +290,13 @@ class Auditor:
 
             # What is inferred of references is a question to the rows.
             catalog = complete(read, self.settings, self.statements, suspect=options.depth != Depth.CATALOG)
-            predicates = configured_predicates(catalog)
+            predicates = [*configured_predicates(catalog)]
+            if options.where:
+                from auditor.narrowing import narrowing
+
+                narrowed = narrowing(catalog, options.where, scope)
+                catalog = replace(catalog, where=narrowed.conditions)
+                predicates += narrowed.examples
             planned = (one for one in predicates if catalog.code_run_for(one[1]) is None and not catalog.lost(one[1]))
             _validate_predicates(session, planned)
         checks = tuple(check for check in load() if check.id in wanted)
@@ -289,13 +330,15 @@ class Auditor:
                 continue
             examined += result.examined
             evidence = result.evidence
+            some = _some_rows(catalog, task.probe)
             for check, ask in task.asks:
                 finding = ask.verdict(result)
                 if isinstance(finding, Ask | tuple):
                     further += [_asking(check, one) for one in ((finding,) if isinstance(finding, Ask) else finding)]
                     continue
                 if finding is not None:
-                    self._findings.append(_named(finding.but(evidence=finding.evidence or evidence), check))
+                    finding = _among(finding.but(evidence=finding.evidence or evidence), some)
+                    self._findings.append(_named(finding, check))
                 self._coverage.append(
                     Coverage(
                         check.id,
@@ -304,6 +347,7 @@ class Auditor:
                         rows_examined=result.examined,
                         seconds=evidence.seconds,
                         strategy=evidence.strategy,
+                        detail=f"of the rows with {some}" if some else "",
                         estimated_seconds=evidence.estimated_seconds,
                     )
                 )
@@ -329,6 +373,12 @@ class Auditor:
                 self._coverage.append(Coverage(check.id, ask.subject, "failed"))
             else:
                 self._coverage.append(Coverage(check.id, ask.subject, "skipped", detail=f"asked at depth {ask.depth}"))
+        for check, ask, why in made.beside:
+            if ask.unread is not None:
+                self._findings.append(_named(ask.unread, check))
+            self._coverage.append(
+                Coverage(check.id, ask.subject, "skipped" if ask.unread is None else "failed", detail=why)
+            )
         for check, left in made.not_checked:
             self._coverage.append(Coverage(check.id, left.subject, "not_checked", left.reason, detail=left.detail))
 
@@ -337,20 +387,40 @@ class Auditor:
         today = datetime.now(UTC).date()
         used: set[int] = set()
         judged = []
+        # What an entry of the configuration accepts is accepted as long as it does.
+        past = self.baseline.findings if self.baseline else ()
+        known = {finding.fingerprint: finding for finding in past if finding.status != "suppressed"}
+        comparable = self.baseline is None or rows_of(self.baseline) == list(self.settings.audit.where)
+        grown = 0
         for finding in findings:
-            status = "known" if finding.fingerprint in self.known else "new"
+            before = known.get(finding.fingerprint)
+            more = _grown(before, finding) if before is not None and comparable else ""
+            status = "new" if before is None or more else "known"
+            if more:
+                grown += 1
+                finding = finding.but(title=f"{finding.title} ({more})")
             for number, entry in enumerate(self.settings.ignore):
                 if _ignored(entry, finding):
                     used.add(number)
                     if entry.until is None or entry.until >= today:
                         status = "suppressed"
             judged.append(finding.but(status=status))
-        notes = tuple(
+        notes = [
             _said(entry, number in used, today)
             for number, entry in enumerate(self.settings.ignore)
             if number not in used or (entry.until is not None and entry.until < today)
-        )
-        return tuple(judged), notes
+        ]
+        if grown:
+            one = grown == 1
+            notes.append(
+                f"{plural(grown, 'known finding')} {'has' if one else 'have'} grown since the baseline was made, and"
+                f" {'counts' if one else 'count'} as new"
+            )
+        if not comparable:
+            notes.append(
+                "the baseline is of other rows (--where): whether there is more of what is known cannot be told"
+            )
+        return tuple(judged), tuple(notes)
 
     def _result(
         self,
@@ -417,6 +487,25 @@ def _coverage_order(entry: Coverage) -> tuple[Any, ...]:
 def _asking(check: Check, ask: Ask) -> Check:
     """The check with one question left, which an answer has raised."""
     return replace(check, run=lambda _: iter((ask,)))
+
+
+def _some_rows(catalog: Catalog, probe: Probe) -> str:
+    """The condition of the rows that the question was about, where not all were asked for."""
+    if catalog.where is None or isinstance(probe, Planned | Constants):
+        return ""
+    return catalog.where[probe.table.oid]
+
+
+def _among(finding: Finding, some: str) -> Finding:
+    """The finding, which says so where only some of the rows were judged."""
+    if not some:
+        return finding
+    said = f"Only rows with {one_line(some)} were judged"
+    fixes = tuple(
+        replace(fix, caveats=(*fix.caveats, f"{said}: others may have it too, and stand in the way."))
+        for fix in finding.fixes
+    )
+    return finding.but(message=f"{finding.message} {said}.", fixes=fixes)
 
 
 def _named(finding: Finding, check: Check) -> Finding:
@@ -526,6 +615,14 @@ def dangers(catalog: Catalog) -> list[str]:
 
 def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
     notes = []
+    if catalog.where is not None:
+        judged = [catalog.tables[oid].sql for oid in catalog.where]
+        beside = f"; {plural(len(made.beside), 'question')} about other rows {'was' if len(made.beside) == 1 else 'were'} skipped"
+        notes.append(
+            f"only the rows that --where asks for were judged, and what is clean is so of them alone:"
+            f" {', '.join(dict.fromkeys(catalog.where.values()))}, of"
+            f" {listed(judged) if len(judged) < 4 else plural(len(judged), 'table')}{beside if made.beside else ''}"
+        )
     if ways:
         notes.append(
             f"queries were given up {plural(ways.total(), 'time')}, and asked again, because others waited for their locks:"

@@ -152,7 +152,7 @@ class Ask:
 
     `verdict` turns the answer into a finding, into None (the subject is clean), or into the next questions. `unread` is
     the finding that stands on the catalog alone, for when the rows are not read. `depth` is the depth from which on the
-    question is asked.
+    question is asked. `whole`: that no row answers tells something too, so that some of the rows cannot.
     """
 
     subject: Object
@@ -160,6 +160,7 @@ class Ask:
     verdict: Callable[[Answer], Finding | Ask | tuple[Ask, ...] | None]
     unread: Finding | None = None
     depth: Depth = Depth.DATA
+    whole: bool = False
 
 
 Result = Finding | Clean | NotChecked | Ask

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from auditor.errors import AuditorError, ConfigError, UsageError
+from auditor.errors import AuditorError, UsageError
 
 if TYPE_CHECKING:
     from auditor.audit import Audit
@@ -60,6 +60,29 @@ def _place(error: Exception) -> str:
     return f"internal error: {said} in {file}, line {last.lineno}; please report it (AUDITOR_TRACEBACK=1 shows more)"
 
 
+def _offer(*words: str) -> Callable[[str], list[str]]:
+    """What a shell offers to complete a value with."""
+    return lambda incomplete: [word for word in words if word.startswith(incomplete)]
+
+
+def _offer_checks(incomplete: str) -> list[str]:
+    """Ids and families of checks, after a comma too."""
+    from auditor.registry import identities
+
+    begun, comma, last = incomplete.rpartition(",")
+    ids = identities()
+    known = (*dict.fromkeys(identity.partition("/")[0] for identity in ids), *ids)
+    return [f"{begun}{comma}{name}" for name in known if name.startswith(last)]
+
+
+def _examples(*lines: str) -> str:
+    """The end of a command's help; each line stays one (documentation of click: Preventing Rewrapping)."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+_FORMATS = ("terminal", "html", "markdown", "json", "sarif", "junit", "github", "gitlab", "csv", "prometheus")
+_COLORS = ("auto", "always", "never")
+
 app = typer.Typer(
     name="auditor",
     cls=_Commands,
@@ -77,10 +100,17 @@ Dsn = Annotated[
         help="URI or keyword string; empty: the PG* variables, service files and .pgpass decide, as for psql."
     ),
 ]
-Host = Annotated[str | None, typer.Option("-h", "--host", help="Host or socket directory.")]
-Port = Annotated[str | None, typer.Option("-p", "--port", help="Port.")]
-User = Annotated[str | None, typer.Option("-U", "--username", help="Role to log in as.")]
-Name = Annotated[str | None, typer.Option("-d", "--dbname", help="Database name, or a DSN.")]
+Host = Annotated[
+    str | None, typer.Option("-h", "--host", help="Host or socket directory.  [default: PGHOST, or the local socket]")
+]
+Port = Annotated[str | None, typer.Option("-p", "--port", help="Port.  [default: PGPORT, or 5432]")]
+User = Annotated[
+    str | None, typer.Option("-U", "--username", help="Role to log in as.  [default: PGUSER, or who you are]")
+]
+Name = Annotated[
+    str | None,
+    typer.Option("-d", "--dbname", help="Database name, or a DSN.  [default: PGDATABASE, or the role's name]"),
+]
 Config = Annotated[
     Path | None, typer.Option("--config", help="Configuration file.  [default: ./auditor.toml, if there]")
 ]
@@ -88,16 +118,27 @@ Deep = Annotated[
     str | None,
     typer.Option(
         "--depth",
+        autocompletion=_offer("catalog", "data", "full"),
         help="catalog: no user table is read; data: all that the server does not vouch for; full: that too.  [default: data]",
     ),
 ]
 Select = Annotated[
     list[str] | None,
-    typer.Option("--select", metavar="CHECK,...", help="Run only these checks or families.  [default: all]"),
+    typer.Option(
+        "--select",
+        metavar="CHECK,...",
+        autocompletion=_offer_checks,
+        help="Run only these checks or families.  [default: all]",
+    ),
 ]
 Ignored = Annotated[
     list[str] | None,
-    typer.Option("--ignore", metavar="CHECK,...", help="Leave these out; wins over --select.  [default: none]"),
+    typer.Option(
+        "--ignore",
+        metavar="CHECK,...",
+        autocompletion=_offer_checks,
+        help="Leave these out; wins over --select.  [default: none]",
+    ),
 ]
 Schemas = Annotated[
     list[str] | None,
@@ -115,10 +156,20 @@ NotTables = Annotated[
     list[str] | None,
     typer.Option("-T", "--exclude-table", metavar="PATTERN", help="Tables to leave out.  [default: none]"),
 ]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="[TABLE:] CONDITION",
+        help="Judge only rows for which it holds, of TABLE, or of each table that has its columns; what is asked of other"
+        " rows is skipped. May be repeated.  [default: all rows]",
+    ),
+]
 Pace = Annotated[
     str | None,
     typer.Option(
         "--pace",
+        autocompletion=_offer("gentle", "normal", "fast"),
         help="gentle: one connection that rests as long as it reads; normal: two, no parallel workers; fast: with the"
         " server's own parallel workers.  [default: normal]",
     ),
@@ -154,7 +205,11 @@ HistoryPlace = Annotated[
     ),
 ]
 SampleValues = Annotated[
-    str | None, typer.Option(help="Values of offending rows to show: none, keys, full.  [default: keys]")
+    str | None,
+    typer.Option(
+        autocompletion=_offer("none", "keys", "full"),
+        help="Values of offending rows to show: none, keys, full.  [default: keys]",
+    ),
 ]
 SqlFiles = Annotated[
     list[Path] | None,
@@ -170,6 +225,7 @@ Formats = Annotated[
         "-f",
         "--format",
         metavar="FORMAT[:FILE]",
+        autocompletion=_offer(*_FORMATS),
         help="terminal, html, markdown, json, sarif, junit, github, gitlab, csv or prometheus; may be repeated."
         "  [default: terminal]",
     ),
@@ -179,11 +235,13 @@ TrustOwner = Annotated[
     typer.Option(
         "--trust-owner",
         metavar="ROLE",
-        help="Let functions of this role run under a superuser's login, as planning its tables does; may be repeated.",
+        help="Let functions of this role run under a superuser's login, as planning its tables does; may be repeated."
+        "  [default: none]",
     ),
 ]
 AllowRole = Annotated[
-    bool, typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).")
+    bool,
+    typer.Option("--allow-role", help="Accept a login whose role is preset (ALTER ROLE ... SET role).  [default: off]"),
 ]
 
 
@@ -214,26 +272,15 @@ def _split(words: list[str] | None) -> list[str]:
 def _target(
     settings: Settings, dsn: str, host: str | None, port: str | None, user: str | None, name: str | None, role: bool
 ) -> Target:
-    from auditor.connection import Target
+    from auditor.connection import configured
 
     given = {"host": host, "port": port, "user": user}
     if name is not None and ("=" in name or "://" in name):
         if dsn:
             raise UsageError("two DSNs are given: one as the argument, one with -d")
         dsn, name = name, None
-    if not dsn and settings.database.url:
-        dsn = settings.database.url
-        if "password" in Target(dsn).parameters():
-            raise ConfigError("[database] url holds a password; keep it in PGPASSWORD, .pgpass or a service file")
     overrides = {key: value for key, value in {**given, "dbname": name}.items() if value is not None}
-    return Target(
-        dsn,
-        overrides,
-        settings.audit.statement_timeout,
-        settings.audit.lock_timeout,
-        role,
-        settings.audit.pace,
-    )
+    return configured(settings, dsn, overrides, allow_role=role)
 
 
 def _outputs(formats: list[str] | None) -> list[tuple[str, Path | None]]:
@@ -278,7 +325,7 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
 
 
 def _known_color(choice: str) -> None:
-    if choice not in ("auto", "always", "never"):
+    if choice not in _COLORS:
         raise UsageError(f"--color {choice}: expected auto, always or never")
 
 
@@ -298,7 +345,13 @@ def _statements(files: list[Path] | None) -> Any:
     return read_files(files)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor audit service=prod -f terminal -f html:report.html",
+        "auditor audit service=prod -t 'app.member*' --where \"workspace_id = 7\" -v",
+        "auditor audit service=staging --baseline known.json --fail-on warning",
+    )
+)
 def audit(
     dsn: Dsn = "",
     host: Host = None,
@@ -312,15 +365,22 @@ def audit(
     exclude_schema: NotSchemas = None,
     table: Tables = None,
     exclude_table: NotTables = None,
+    where: Where = None,
     format: Formats = None,
     fail_on: Annotated[
         str | None,
         typer.Option(
-            metavar="SEVERITY", help="Exit with 1 from this severity on: error, warning, info, never.  [default: error]"
+            metavar="SEVERITY",
+            autocompletion=_offer("error", "warning", "info", "never"),
+            help="Exit with 1 from this severity on: error, warning, info, never.  [default: error]",
         ),
     ] = None,
     baseline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="A JSON report whose findings are known.  [default: none]")
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A JSON report whose findings are known; one that has grown since counts as new.  [default: none]",
+        ),
     ] = None,
     history: HistoryPlace = None,
     config: Config = None,
@@ -332,13 +392,17 @@ def audit(
     samples: SampleValues = None,
     sql: SqlFiles = None,
     allow_incomplete: Annotated[
-        bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.")
+        bool, typer.Option("--allow-incomplete", help="Exit with 0 although something was not checked.  [default: off]")
     ] = False,
     trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
-    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print samples and fixes too.")] = False,
+    color: Annotated[str, typer.Option(autocompletion=_offer(*_COLORS), help="auto, always or never.")] = "auto",
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.  [default: off]")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Print samples and fixes too.  [default: off]")
+    ] = False,
 ) -> None:
     """Audit a database: introspect, check, report.
 
@@ -358,6 +422,7 @@ def audit(
         tables=table,
         trust_owner=trust_owner,
         exclude_tables=exclude_table,
+        where=where,
         pace=pace,
         jobs=jobs,
         statement_timeout=statement_timeout,
@@ -370,7 +435,7 @@ def audit(
     outputs = _outputs(format)
     past = _history(settings, history)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
-    auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
+    auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _baseline(baseline))
     result = auditor.run() if past is None else past.told(auditor.run())
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
@@ -380,8 +445,8 @@ def audit(
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
 
 
-def _known(baseline: Path | None) -> frozenset[str]:
-    return frozenset(finding.fingerprint for finding in _report(baseline).findings) if baseline else frozenset()
+def _baseline(path: Path | None) -> Audit | None:
+    return _report(path) if path else None
 
 
 def _report(path: Path) -> Audit:
@@ -422,7 +487,12 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
         raise failed
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor plan service=prod",
+        "auditor plan service=prod -n app --depth full",
+    )
+)
 def plan(
     dsn: Dsn = "",
     host: Host = None,
@@ -436,6 +506,7 @@ def plan(
     exclude_schema: NotSchemas = None,
     table: Tables = None,
     exclude_table: NotTables = None,
+    where: Where = None,
     config: Config = None,
     pace: Pace = None,
     lock_timeout: LockTimeout = None,
@@ -459,6 +530,7 @@ def plan(
         tables=table,
         trust_owner=trust_owner,
         exclude_tables=exclude_table,
+        where=where,
         pace=pace,
         lock_timeout=lock_timeout,
     )
@@ -467,7 +539,11 @@ def plan(
     print(render(made, min(shutil.get_terminal_size().columns, 80)), end="")
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor history /var/lib/auditor/history.db --last 30",
+    )
+)
 def history(
     place: Annotated[
         str, typer.Argument(metavar="FILE|URL", help="Where audits are kept.  [default: that of auditor.toml]")
@@ -488,7 +564,9 @@ def history(
 
 @app.command()
 def checks(
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a Markdown table, the one in README.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As a Markdown table, the one in README.  [default: off]")
+    ] = False,
 ) -> None:
     """List the checks: id, worst severity, depths, what they find."""
     from auditor.registry import load
@@ -504,7 +582,11 @@ def checks(
 
 
 @app.command()
-def explain(check: Annotated[str, typer.Argument(help="Id of a check, as `auditor checks` lists it.")]) -> None:
+def explain(
+    check: Annotated[
+        str, typer.Argument(autocompletion=_offer_checks, help="Id of a check, as `auditor checks` lists it.")
+    ],
+) -> None:
     """Explain one check: why it hurts, what it does not flag, how to fix it."""
     from auditor.registry import load, matching
     from auditor.report import explain as page
@@ -514,7 +596,9 @@ def explain(check: Annotated[str, typer.Argument(help="Id of a check, as `audito
 
 
 @app.command()
-def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> None:
+def schema(
+    what: Annotated[str, typer.Argument(autocompletion=_offer("report", "config"), help="report or config.")],
+) -> None:
     """Print the JSON Schema of the report or of auditor.toml."""
     import json
 
@@ -527,7 +611,12 @@ def schema(what: Annotated[str, typer.Argument(help="report or config.")]) -> No
     print(json.dumps(made(), indent=2))
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor doctor service=prod",
+        "auditor doctor service=prod --grants --role auditor | psql service=prod",
+    )
+)
 def doctor(
     dsn: Dsn = "",
     host: Host = None,
@@ -535,7 +624,7 @@ def doctor(
     username: User = None,
     dbname: Name = None,
     grants: Annotated[
-        bool, typer.Option("--grants", help="Print the SQL that makes a role with what an audit needs.")
+        bool, typer.Option("--grants", help="Print the SQL that makes a role with what an audit needs.  [default: off]")
     ] = False,
     role: Annotated[str, typer.Option(metavar="ROLE", help="With --grants: the name of that role.")] = "auditor",
     config: Config = None,
@@ -569,7 +658,11 @@ def doctor(
     raise typer.Exit(4 if any(advice.level == "problem" for advice in found) else 0)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor init service=prod -n app -o auditor.toml",
+    )
+)
 def init(
     dsn: Dsn = "",
     host: Host = None,
@@ -579,7 +672,7 @@ def init(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it; - is standard output.")
     ] = Path("auditor.toml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.  [default: off]")] = False,
     schema: Schemas = None,
     exclude_schema: NotSchemas = None,
     table: Tables = None,
@@ -625,7 +718,12 @@ def init(
     raise typer.Exit(4 if made.unread else 0)
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        'auditor whatif "ALTER TABLE app.users ADD UNIQUE (email)" service=prod',
+        "auditor whatif - service=prod < constraint.sql",
+    )
+)
 def whatif(
     statement: Annotated[
         str, typer.Argument(help="CREATE UNIQUE INDEX, or ALTER TABLE with one constraint; - reads standard input.")
@@ -643,8 +741,10 @@ def whatif(
     samples: SampleValues = None,
     trust_owner: TrustOwner = None,
     allow_role: AllowRole = False,
-    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.")] = False,
+    color: Annotated[str, typer.Option(autocompletion=_offer(*_COLORS), help="auto, always or never.")] = "auto",
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.  [default: off]")
+    ] = False,
 ) -> None:
     """Whether a unique index or a constraint would hold today, and which rows stand in the way. It is not created.
 
@@ -670,30 +770,172 @@ def whatif(
     raise typer.Exit(result.exit_code("error", allow_incomplete=False))
 
 
-@app.command()
+@app.command(
+    epilog=_examples(
+        "auditor diff monday.json tuesday.json",
+        "auditor diff service=staging service=production --depth catalog",
+    )
+)
 def diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="A JSON report, or a DSN to audit now.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="A JSON report, or a DSN to audit now.")],
+    before: Annotated[
+        str, typer.Argument(metavar="A", help="A JSON report, or a DSN or a service's name to audit now.")
+    ],
+    after: Annotated[str, typer.Argument(metavar="B", help="The same, to be compared with A.")],
+    depth: Deep = None,
+    select: Select = None,
+    ignore: Ignored = None,
+    schema: Schemas = None,
+    exclude_schema: NotSchemas = None,
+    table: Tables = None,
+    exclude_table: NotTables = None,
+    where: Where = None,
     config: Config = None,
+    pace: Pace = None,
+    jobs: Jobs = None,
+    statement_timeout: StatementTimeout = None,
+    lock_timeout: LockTimeout = None,
+    trust_owner: TrustOwner = None,
+    allow_role: AllowRole = False,
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Print the last line only, and no progress.  [default: off]")
+    ] = False,
 ) -> None:
-    """Compare two reports, or two databases: new, fixed, worse and better findings. Exit code 1 when B is worse."""
+    """Compare two reports, or two databases: new, fixed, worse and better findings. Options are for databases to audit.
+
+    Exit codes: 0 B is not worse; 1 it is; 2 usage or configuration; 3 could not connect.
+    """
     from auditor.audit import Auditor
     from auditor.diff import compare
 
-    def taken(source: str) -> Audit:
-        if "://" not in source and ("=" not in source or Path(source).exists()):
-            return _report(Path(source))
-        settings = _settings(config)
-        return Auditor(
-            settings, _target(settings, source, None, None, None, None, False), report=_progress(False)
-        ).run()
-
-    result = compare(taken(before), taken(after))
-    print(result.text, end="")
+    sources = [_source(name, text) for name, text in (("A", before), ("B", after))]
+    if before == after:
+        raise UsageError(
+            f"A and B are the same: {before}" if Path(before).is_file() else "A and B are the same database"
+        )
+    given: dict[str, Any] = {
+        "depth": depth,
+        "select": _split(select),
+        "ignore": _split(ignore),
+        "schemas": schema,
+        "exclude_schemas": exclude_schema,
+        "tables": table,
+        "exclude_tables": exclude_table,
+        "where": where,
+        "pace": pace,
+        "jobs": jobs,
+        "statement_timeout": statement_timeout,
+        "lock_timeout": lock_timeout,
+        "trust_owner": trust_owner,
+    }
+    said = [name for name, value in given.items() if value]
+    if said and all(isinstance(source, Path) for source in sources):
+        names = {
+            "schemas": "schema",
+            "exclude_schemas": "exclude-schema",
+            "tables": "table",
+            "exclude_tables": "exclude-table",
+        }
+        option = f"--{names.get(said[0], said[0]).replace('_', '-')}"
+        raise UsageError(f"{option} is for a database that is audited now; A and B are both reports")
+    settings = _settings(config, **given)
+    # A file that is no report is told before a database is audited for nothing.
+    reports = {source: _report(source) for source in sources if isinstance(source, Path)}
+    targets = {
+        source: _target(settings, source, None, None, None, None, allow_role)
+        for source in sources
+        if not isinstance(source, Path)
+    }
+    for target in targets.values():
+        target.parameters()  # a DSN that does not parse is told before the other database is read
+    audits = {source: Auditor(settings, target, report=_progress(quiet)) for source, target in targets.items()}
+    taken = [reports[source] if isinstance(source, Path) else audits[source].run() for source in sources]
+    result = compare(*taken)
+    print(result.line + "\n" if quiet else result.text, end="")
     raise typer.Exit(1 if result.worse else 0)
 
 
-@app.command()
+def _source(name: str, text: str) -> Path | str:
+    """A report's path, or the DSN of a database; the name of a service is one. Raises UsageError for what may be either."""
+    from auditor.connection import services
+
+    path = Path(text)
+    if not text.strip():
+        raise UsageError(f"{name} is empty: expected a JSON report, a DSN, or the name of a service")
+    if "://" in text or (("=" in text or "@" in text) and not path.exists()):
+        return text  # and if it does not parse, it is not repeated: it may hold a password
+    known = services()
+    if text in known and path.exists():
+        raise UsageError(f"{name}: {text} is a file and a service; write ./{text} or service={text}")
+    if text in known:
+        return f"service={text}"
+    if path.is_dir():
+        raise UsageError(f"{name}: {text} is a directory; expected a JSON report, a DSN, or the name of a service")
+    if not path.exists():
+        from auditor.errors import nearest
+
+        hint = nearest(text, sorted(known))
+        raise UsageError(f"{name}: there is neither a file nor a service called {text}{hint}")
+    return path
+
+
+@app.command(
+    epilog=_examples(
+        "auditor baseline report.json -o known.json",
+        "auditor baseline report.json -o known.json --update",
+    )
+)
+def baseline(
+    report: Annotated[Path, typer.Argument(metavar="REPORT.json", help="A JSON report of an audit.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="The baseline.")] = Path(
+        "baseline.json"
+    ),
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            help="Only take out of FILE what is fixed, and lower its counts; nothing is added.  [default: off]",
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace FILE if it is there: accept more than before.  [default: off]")
+    ] = False,
+) -> None:
+    """Accept a report's findings as known, for `audit --baseline FILE`: names and counts, no value of a row.
+
+    What an [[ignore]] entry suppresses is left to that entry.
+    """
+    from auditor.baseline import accepted, shrunk
+    from auditor.output import check_writable, write
+    from auditor.report import Options, render
+
+    if update and force:
+        raise UsageError("--update takes out of the baseline, --force makes it anew: give one of them")
+    check_writable(output)
+    today = _report(report)
+    if update:
+        known = _report(output)
+        made = shrunk(known, today)
+        counts = [
+            {f.fingerprint: f.evidence and f.evidence.violations for f in each.findings} for each in (known, made)
+        ]
+        lower = sum(counts[0][name] != count for name, count in counts[1].items())
+        said = f"{len(known.findings) - len(made.findings):,} taken out, {lower:,} lowered, {len(made.findings):,} left"
+    else:
+        if output.is_file() and not force:
+            raise UsageError(f"{output} is there already; --update shrinks it, --force accepts what is new too")
+        made = accepted(today)
+        said = f"{len(made.findings):,} accepted as known"
+    if today.run.status == "incomplete":
+        said += f"; the report is incomplete, {today.summary.not_checked:,} not checked"
+    write(render(made, "json", Options()), output)
+    print(f"{output}: {said}")
+
+
+@app.command(
+    epilog=_examples(
+        "auditor explain-delete app.workspaces 42 -d service=prod",
+    )
+)
 def explain_delete(
     table: Annotated[str, typer.Argument(metavar="TABLE", help="The table, as psql takes it: name, or schema.name.")],
     key: Annotated[
@@ -706,7 +948,9 @@ def explain_delete(
     port: Port = None,
     username: User = None,
     dbname: Name = None,
-    format: Annotated[str, typer.Option("-f", "--format", help="terminal or json.")] = "terminal",
+    format: Annotated[
+        str, typer.Option("-f", "--format", autocompletion=_offer("terminal", "json"), help="terminal or json.")
+    ] = "terminal",
     config: Config = None,
     pace: Pace = None,
     statement_timeout: StatementTimeout = None,
@@ -748,9 +992,11 @@ def explain_delete(
 
 @app.command()
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the server running and print its DSN.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the server running and print its DSN.  [default: off]")
+    ] = False,
     output: Annotated[Path, typer.Option(help="Directory for the reports.")] = Path("demo-report"),
-    color: Annotated[str, typer.Option(help="auto, always or never.")] = "auto",
+    color: Annotated[str, typer.Option(autocompletion=_offer(*_COLORS), help="auto, always or never.")] = "auto",
 ) -> None:
     """Audit a small application with five real incidents in it, on an embedded PostgreSQL."""
     from auditor.demo import run
@@ -759,7 +1005,9 @@ def demo(
 
 
 @app.callback(invoke_without_command=True)
-def _main(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.  [default: off]")] = False,
+) -> None:
     if version:
         from auditor import __version__
 

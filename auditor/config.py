@@ -61,6 +61,7 @@ class Audit(_Part):
     exclude_schemas: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     exclude_tables: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()  # conditions, or table: condition; only rows for which they hold are judged
     pace: Literal["gentle", "normal", "fast"] = "normal"
     jobs: Annotated[int, Field(ge=1, le=64)] | None = None
     statement_timeout: Seconds = 600.0

@@ -11,17 +11,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import pq
 from psycopg.abc import RV, PQGen
 from psycopg.adapt import AdaptersMap, Buffer, Loader
 
-from auditor.errors import CannotConnectError, UsageError
+from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.text import literal, one_line
 
 logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it has to say about a lost connection, we say
+if TYPE_CHECKING:
+    from auditor.config import Settings
 
 Row = tuple[str | None, ...]
 Fetch = Callable[[str], list[Row]]
@@ -184,6 +187,35 @@ def _misread(conninfo: str) -> bool:
         return False
     credentials = re.match(r"[^@/]*@", rest)
     return "@" in rest[credentials.end() if credentials else 0 :].partition("?")[0]
+
+
+def configured(
+    settings: Settings, dsn: str = "", overrides: dict[str, str] | None = None, *, allow_role: bool = False
+) -> Target:
+    """Where and how the settings say to connect; `dsn`, where one is given, instead of their `[database] url`.
+
+    Raises ConfigError for a password in the file, UsageError for a DSN that does not parse.
+    """
+    if not dsn and settings.database.url:
+        dsn = settings.database.url
+        if "password" in Target(dsn).parameters():
+            raise ConfigError("[database] url holds a password; keep it in PGPASSWORD, .pgpass or a service file")
+    options = settings.audit
+    return Target(dsn, overrides or {}, options.statement_timeout, options.lock_timeout, allow_role, options.pace)
+
+
+def services() -> set[str]:
+    """The services that may be named here (documentation: The Connection Service File)."""
+    own = os.environ.get("PGSERVICEFILE") or "~/.pg_service.conf"
+    system = os.environ.get("PGSYSCONFDIR")
+    found: set[str] = set()
+    for file in (Path(own).expanduser(), *((Path(system) / "pg_service.conf",) if system else ())):
+        try:
+            lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except OSError:
+            continue
+        found |= {line.strip()[1:-1] for line in lines if line.strip().startswith("[") and line.strip().endswith("]")}
+    return found
 
 
 class Session:

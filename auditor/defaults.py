@@ -64,12 +64,11 @@ class Default:
 def default_of(catalog: Catalog, column: Column) -> Default | None:
     """The column's own default, or its domain's; None where it is NULL, or computed by the server (identity, generated)."""
     kind = catalog.types.get(column.type_oid)
-    text = column.default
-    if text is None and kind is not None and kind.kind == "d":
-        text = kind.default
+    of_domain = kind if kind is not None and kind.kind == "d" else None
+    text = column.default if column.default is not None or of_domain is None else of_domain.default
     if text is None or column.generated or re.match(r"NULL\b", text):
         return None
-    written = kind.under if kind is not None and kind.kind == "d" else column.type
+    written = of_domain.under if of_domain is not None else column.type
     return Default(column, one_line_sql(text), written, column.default is None)
 
 
@@ -98,7 +97,7 @@ def missing(
         if any(said != "true" for said, _ in answer.values):
             return None
         columns = tuple(t for m, t in zip(key.columns, key.referenced_columns, strict=True) if m in values)
-        return Ask(subject, Matching(parent, pointed_to(key, values), columns), rows)
+        return Ask(subject, Matching(parent, pointed_to(key, values), columns), rows, whole=True)
 
     conditions = tuple((f"{default.assigned} IS NOT NULL", ()) for default in values.values())
     return Ask(subject, Constants(table, conditions), constant)

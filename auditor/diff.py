@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from auditor.audit import Audit, Coverage
+from auditor.audit import Audit, Coverage, moved, rows_of
 from auditor.check import Depth, Finding, Object
 from auditor.errors import UsageError
 from auditor.patterns import Scope
@@ -17,11 +17,11 @@ from auditor.registry import load, selected
 from auditor.report.layout import flow, line, wrap
 from auditor.report.template import template
 from auditor.report.wording import REASONS, SYMBOLS, occasion, subject_of
-from auditor.text import listed, one_line, plural
+from auditor.text import listed, one_line
 
 WIDTH = 80
 # Options that decide what is looked for; the others (jobs, timeouts, samples) only decide how.
-ASKING = ("select", "ignore", "schemas", "exclude_schemas", "tables", "exclude_tables", "sql")
+ASKING = ("select", "ignore", "schemas", "exclude_schemas", "tables", "exclude_tables", "where", "sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def compare(before: Audit, after: Audit) -> Comparison:
     then, today = _Looked(before, after), _Looked(after, before)
     for finding in after.findings:
         if finding.fingerprint in old:
-            group, said = _moved(old[finding.fingerprint], finding)
+            group, said = moved(old[finding.fingerprint], finding, counted=rows_of(before) == rows_of(after))
         elif finding.status != "new":
             group, said = "accepted", finding.status
         else:
@@ -118,23 +118,6 @@ def compare(before: Audit, after: Audit) -> Comparison:
     return Comparison(
         before, after, **{name: tuple(changes) for name, changes in groups.items()}, notes=tuple(_notes(before, after))
     )
-
-
-def _moved(old: Finding, new: Finding) -> tuple[str, str]:
-    """The group of a finding that both have, and in what it moved."""
-    a, b = old.evidence, new.evidence
-    if old.severity is not new.severity:
-        group = "worsened" if new.severity.rank < old.severity.rank else "bettered"
-        return group, f"{new.severity.value}, was {old.severity.value}"
-    if a is None or b is None or a.violations is None or b.violations is None:
-        return "unchanged", ""
-    said = f"{'' if b.exact else 'at least '}{plural(b.violations, 'row')}, {'' if a.exact else 'at least '}{a.violations:,} before"
-    # A count that is only a lower bound proves growth, or a decline, only on its side.
-    if b.violations > a.violations and a.exact:
-        return "worsened", said
-    if b.violations < a.violations and b.exact:
-        return "bettered", said
-    return "unchanged", ""
 
 
 class _Looked:
@@ -155,6 +138,7 @@ class _Looked:
         self._ran = _ran(audit)
         self._left_out = {c.id for c in load() if not any(map(Depth(audit.run.depth).includes, c.depths))}
         self._audit = audit
+        self._part = bool(rows_of(audit)) and rows_of(audit) != rows_of(other)
         self._same_tool = audit.tool.version == other.tool.version
         self._same_questions = all(options.get(key) == other.run.options.get(key) for key in ("declared", "sql"))
 
@@ -176,8 +160,12 @@ class _Looked:
         for entry in entries or nearby:  # a finding may be about a part of what was asked about
             if entry.outcome == "not_checked":
                 return one_line(entry.detail) or REASONS.get(entry.reason or "", one_line(entry.reason or ""))
+            if entry.outcome == "skipped" and entry.detail.startswith("--where"):
+                return one_line(entry.detail)
             if entry.outcome == "skipped":
                 return f"skipped at depth {one_line(self._audit.run.depth)}"
+        if self._part and finding.evidence is not None and finding.evidence.violations is not None:
+            return "only some of the rows were judged (--where)"
         if entries:
             return ""
         if self._ran is not None and finding.check not in self._ran:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auditor.catalog.model import Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object, Result
 from auditor.patterns import Scope
-from auditor.probe import Planned, Probe, Unmatched
+from auditor.probe import Constants, Planned, Probe, Unmatched, narrowed
 from auditor.probe.choice import Choice, Facts, together
 from auditor.registry import Check
 from auditor.text import ident, qualified
@@ -38,6 +38,7 @@ class Plan:
     clean: list[tuple[Check, Clean]] = field(default_factory=list)
     not_checked: list[tuple[Check, NotChecked]] = field(default_factory=list)
     skipped: list[tuple[Check, Ask | NotChecked]] = field(default_factory=list)
+    beside: list[tuple[Check, Ask, str]] = field(default_factory=list)  # about other rows than asked for, and which
     tasks: list[Task] = field(default_factory=list)
     left_out: list[Check] = field(default_factory=list)  # all that they ask is asked at a greater depth
 
@@ -47,6 +48,7 @@ class Plan:
         self.clean += other.clean
         self.not_checked += other.not_checked
         self.skipped += other.skipped
+        self.beside += other.beside
         self.tasks += other.tasks
 
     def give_up(self, reason: str, detail: str) -> None:
@@ -110,6 +112,39 @@ def _without(result: Result, locked: dict[Object, str]) -> Result | None:
     return None if tables[0] in locked else NotChecked(subject, "lock", f"another session holds {held[0]} locked")
 
 
+def _narrowed(catalog: Catalog, scope: Scope) -> Catalog:
+    """The catalog whose checks go through what is in scope and what is tied to it: a finding names no more beside its object.
+
+    The tables at the other end of their foreign keys, of other relations, of companions, and their partition trees.
+    """
+    if scope == _EVERYTHING:
+        return catalog
+    wanted = {table.oid for table in catalog.tables.values() if scope.holds(table.object())}
+    ties = [(table.oid, parent.oid) for table, _, parent in catalog.foreign_keys]
+    ties += [(r.table.oid, r.referenced.oid) for r in catalog.references]
+    ties += [(many.table.oid, target.oid) for many in catalog.polymorphic for _, target, _ in many.targets]
+    ties += [(c.table.oid, c.companion.oid) for c in catalog.companions]
+    judged = wanted | {oid for tie in ties if wanted & {*tie} for oid in tie}
+    todo = list(judged)
+    while todo:
+        table = catalog.tables.get(todo.pop())
+        beside = {*table.parents, *table.children} - judged if table is not None else set()
+        judged |= beside
+        todo += beside
+    return replace(catalog, judged=frozenset(judged))
+
+
+def _of_rows(catalog: Catalog, ask: Ask) -> Probe | str:
+    """The question about the rows that were asked for, or why there is none."""
+    probe = ask.probe
+    if catalog.where is None or isinstance(probe, Planned | Constants):
+        return probe
+    if probe.table.oid not in catalog.where:
+        return f"--where asks for no row of {probe.table.sql}"
+    made = None if ask.whole else narrowed(probe, catalog.where[probe.table.oid])
+    return made or f"--where asks for some rows of {probe.table.sql}, and only all can answer it"
+
+
 def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope = _EVERYTHING) -> Plan:
     """Runs every check over the catalog. Questions that are equal are asked once.
 
@@ -118,6 +153,7 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
     made = Plan()
     locked = _locked(catalog)
     everything = scope == _EVERYTHING
+    narrowed = _narrowed(catalog, scope)
     asked: dict[Probe, list[tuple[Check, Ask]]] = {}
     for check in checks:
         # From depth data on, what is asked deeper is listed object by object as skipped.
@@ -127,7 +163,7 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
         for subject, named in locked.items():
             if scope.holds(subject):
                 made.not_checked.append((check, NotChecked(subject, "lock", f"another session holds {named} locked")))
-        for said in check.run(catalog):
+        for said in check.run(narrowed):
             result = _without(said, locked) if locked else said
             if result is None:
                 continue
@@ -144,7 +180,11 @@ def plan(catalog: Catalog, checks: Iterable[Check], depth: Depth, scope: Scope =
             elif isinstance(result, NotChecked):
                 made.not_checked.append((check, result))
             else:
-                asked.setdefault(result.probe, []).append((check, result))
+                probe = _of_rows(catalog, result)
+                if isinstance(probe, str):
+                    made.beside.append((check, result, probe))
+                else:
+                    asked.setdefault(probe, []).append((check, result))
     readable: dict[Probe, tuple[tuple[Check, Ask], ...]] = {}
     for probe, asks in asked.items():
         hindered = hindrance(probe, catalog)

@@ -24,7 +24,12 @@ _RESULT = pytest.StashKey["Audit"]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the audit; everything else is in auditor.toml."""
     group = parser.getgroup("auditor", "PostgreSQL integrity audit")
-    group.addoption("--audit-dsn", metavar="DSN", help="Audit this database: a test item per check and object.")
+    group.addoption(
+        "--audit-dsn",
+        metavar="DSN",
+        help="Audit this database: a test item per check and object. Empty: that of [database] url, or of the PG*"
+        " variables. Default: none is audited.",
+    )
     group.addoption(
         "--audit-config", metavar="FILE", help="Configuration of the audit. Default: ./auditor.toml, if there is one."
     )
@@ -35,7 +40,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Refuses pytest-xdist, of which every worker would run an audit of its own."""
-    if config.getoption("--audit-dsn") and config.getoption("numprocesses", None):
+    if config.getoption("--audit-dsn") is not None and config.getoption("numprocesses", None):
         raise pytest.UsageError("auditor: --audit-dsn is for one process; run it without -n")
 
 
@@ -44,18 +49,12 @@ def _audited(config: pytest.Config) -> Audit:
     if _RESULT not in config.stash:
         from auditor.audit import Auditor
         from auditor.config import load
-        from auditor.connection import Target
+        from auditor.connection import configured
 
         file, depth = config.getoption("--audit-config"), config.getoption("--audit-depth")
         try:
             settings = load(Path(file) if file else None, {"depth": depth} if depth else {})
-            options = settings.audit
-            target = Target(
-                config.getoption("--audit-dsn") or settings.database.url,
-                statement_timeout=options.statement_timeout,
-                lock_timeout=options.lock_timeout,
-                pace=options.pace,
-            )
+            target = configured(settings, config.getoption("--audit-dsn"))
             config.stash[_RESULT] = Auditor(settings, target).run()
         except AuditorError as error:
             raise pytest.UsageError(f"auditor: {error}") from None
@@ -65,7 +64,7 @@ def _audited(config: pytest.Config) -> Audit:
 @pytest.fixture(scope="session")
 def audit(pytestconfig: pytest.Config) -> Audit:
     """The result of the audit of `--audit-dsn`: its findings, its coverage, its exit code."""
-    if not pytestconfig.getoption("--audit-dsn"):
+    if pytestconfig.getoption("--audit-dsn") is None:
         raise pytest.UsageError("the fixture `audit` needs --audit-dsn")
     return _audited(pytestconfig)
 
@@ -73,7 +72,7 @@ def audit(pytestconfig: pytest.Config) -> Audit:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
     """Adds the items of the audit."""
-    if not config.getoption("--audit-dsn"):
+    if config.getoption("--audit-dsn") is None:
         return
     parent = AuditCollector.from_parent(session, name="audit", nodeid="audit")
     items.extend(parent.collect())

@@ -45,7 +45,8 @@ class Trial(Auditor):
 
     def run(self) -> Audit:
         """The answer as an audit: an error for each reason why the statement would fail; else a finding that says it holds."""
-        self.settings = self.settings.model_copy(update={"ignore": ()})
+        all_rows = self.settings.audit.model_copy(update={"where": ()})
+        self.settings = self.settings.model_copy(update={"ignore": (), "audit": all_rows})
         result = super().run()
         assert self._tried is not None
         read = max((entry.rows_examined or 0 for entry in result.coverage), default=0)

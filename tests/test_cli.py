@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -227,24 +228,130 @@ def test_a_login_that_may_only_connect_checks_nothing_and_says_so(database: Make
     assert report["findings"] == []
 
 
-def test_a_baseline_makes_findings_known(database: Make, tmp_path: Path) -> None:
-    dsn = database(SCHEMA)
+def test_a_baseline_makes_findings_known_as_long_as_they_do_not_grow(database: Make, tmp_path: Path) -> None:
+    dsn = database(SCHEMA, "ALTER TABLE orders DISABLE TRIGGER ALL; INSERT INTO orders VALUES (3, 8)")
+
+    def audited(*arguments: str) -> tuple[int, dict[str, Any]]:
+        done = run_auditor("audit", dsn, *ORPHANS, "--baseline", "before.json", "-f", "json", *arguments, cwd=tmp_path)
+        return done.returncode, json.loads(done.stdout)
+
+    def change(statement: str) -> None:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(statement.encode())
+
     assert run_auditor("audit", dsn, *ORPHANS, "-f", "json:before.json", "-q", cwd=tmp_path).returncode == 1
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica; INSERT INTO orders VALUES (3, 8)")
-    result = run_auditor("audit", dsn, *ORPHANS, "--baseline", "before.json", "-f", "json", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
-    report = json.loads(result.stdout)
-    assert [(f["status"], f["evidence"]["violations"]) for f in report["findings"]] == [("known", 2)]
-    assert report["summary"]["suppressed"] == 1
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(
-            "CREATE TABLE more (id int); INSERT INTO more VALUES (5);"
-            "ALTER TABLE more ADD CONSTRAINT more_user FOREIGN KEY (id) REFERENCES users NOT VALID"
-        )
+    for statement in ("SELECT 1", "DELETE FROM orders WHERE id = 3"):  # as many, and fewer
+        change(statement)
+        code, report = audited()
+        assert (code, [finding["status"] for finding in report["findings"]]) == (0, ["known"])
+        assert (report["summary"]["suppressed"], report["notes"][-1:]) == (1, report["notes"][-1:])
+    change("INSERT INTO orders VALUES (3, 8), (4, 8), (5, 9)")
+    code, report = audited()
+    assert code == 1
+    (finding,) = report["findings"]
+    assert (finding["status"], report["summary"]["error"], report["summary"]["suppressed"]) == ("new", 1, 0)
+    assert finding["title"].endswith("of public.users that do not exist (2 in the baseline, 4 now)")
+    assert "1 known finding has grown since the baseline was made, and counts as new" in report["notes"]
+    code, report = audited("--where", "id < 3")
+    assert (code, report["findings"][0]["status"]) == (0, "known")
+    assert any("the baseline is of other rows (--where)" in note for note in report["notes"])
+    change(
+        "DELETE FROM orders WHERE id > 3; CREATE TABLE more (id int); INSERT INTO more VALUES (5);"
+        "ALTER TABLE more ADD CONSTRAINT more_user FOREIGN KEY (id) REFERENCES users NOT VALID"
+    )
     result = run_auditor("audit", dsn, *ORPHANS, "--baseline", "before.json", "-q", cwd=tmp_path)
     assert result.returncode == 1
     assert result.stdout.startswith("1 finding (1 error, 0 warnings, 0 infos), 1 suppressed")
+
+
+def test_a_baseline_is_made_and_only_shrinks(database: Make, tmp_path: Path) -> None:
+    dsn = database(
+        SCHEMA,
+        "CREATE TABLE more (id int); INSERT INTO more VALUES (5), (6);"
+        "ALTER TABLE more ADD CONSTRAINT more_user FOREIGN KEY (id) REFERENCES users NOT VALID;"
+        "CREATE TABLE less (id int); INSERT INTO less VALUES (5);"
+        "ALTER TABLE less ADD CONSTRAINT less_user FOREIGN KEY (id) REFERENCES users NOT VALID",
+    )
+
+    def made(*arguments: str, code: int = 0) -> str:
+        run_auditor("audit", dsn, *ORPHANS, "-f", "json:today.json", "-q", "--fail-on", "never", cwd=tmp_path)
+        done = run_auditor("baseline", "today.json", *arguments, cwd=tmp_path)
+        assert done.returncode == code, done.stderr
+        return done.stdout if code == 0 else done.stderr
+
+    def counts() -> dict[str, int]:
+        report = json.loads((tmp_path / "baseline.json").read_text())
+        assert all(f["evidence"]["sample"] == [] and f["fixes"] == [] for f in report["findings"])
+        assert {f["status"] for f in report["findings"]} <= {"known"}
+        return {f["object"]["table"]: f["evidence"]["violations"] for f in report["findings"]}
+
+    (tmp_path / "auditor.toml").write_text('[[ignore]]\ncheck = "*"\nobject = "public.orders*"\nreason = "a test"\n')
+    assert made() == "baseline.json: 2 accepted as known\n"
+    assert counts() == {"more": 2, "less": 1}  # what [[ignore]] accepts stays its business
+    assert "baseline.json is there already; --update shrinks it" in made(code=2)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DELETE FROM more WHERE id = 5; DELETE FROM less; DROP TABLE orders")
+        connection.execute(
+            "CREATE TABLE later (id int); INSERT INTO later VALUES (5);"
+            "ALTER TABLE later ADD CONSTRAINT later_user FOREIGN KEY (id) REFERENCES users NOT VALID"
+        )
+    assert made("--update") == "baseline.json: 1 taken out, 1 lowered, 1 left\n"
+    assert counts() == {"more": 1}
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("INSERT INTO more SELECT 5 WHERE false")
+        connection.execute("SET session_replication_role = replica; INSERT INTO more VALUES (8), (9)")
+    assert made("--update") == "baseline.json: 0 taken out, 0 lowered, 1 left\n"
+    assert counts() == {"more": 1}
+    assert run_auditor("audit", dsn, *ORPHANS, "--baseline", "baseline.json", "-q", cwd=tmp_path).returncode == 1
+    assert made("--force") == "baseline.json: 2 accepted as known\n"
+    assert counts() == {"more": 3, "later": 1}
+    assert run_auditor("audit", dsn, *ORPHANS, "--baseline", "baseline.json", "-q", cwd=tmp_path).returncode == 0
+
+
+def test_two_databases_are_compared(database: Make, tmp_path: Path, command: Command) -> None:
+    one, other = database(SCHEMA), database(SCHEMA, "DROP TABLE orders")
+    parts = {name: psycopg.conninfo.conninfo_to_dict(dsn) for name, dsn in (("staging", one), ("production", other))}
+    text = "".join(
+        f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in each.items() if value)
+        for name, each in parts.items()
+    )
+    (tmp_path / "services").write_text(text)
+    services = {"PGSERVICEFILE": str(tmp_path / "services")}
+    done = run_auditor("diff", "staging", "production", *ORPHANS, cwd=tmp_path, environment=services)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert done.stdout.endswith("\nB is not worse: 1 fixed\n")
+    assert "A and B are different databases" in " ".join(done.stdout.split())
+    done = run_auditor("diff", "production", "staging", *ORPHANS, "-q", cwd=tmp_path, environment=services)
+    assert (done.returncode, done.stdout) == (1, "B is worse: 1 new\n")
+    run_auditor("audit", one, *ORPHANS, "-q", "-f", "json:report.json", cwd=tmp_path)
+    done = run_auditor("diff", "report.json", one, *ORPHANS, "-q", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "B is not worse: 1 unchanged\n")
+
+
+def test_what_cannot_be_compared_is_told(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "services").write_text("[staging]\nhost=/nonexistent\n[production]\nhost=/nonexistent\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    (tmp_path / "production").write_text("{}")
+    (tmp_path / "folder").mkdir()
+
+    def said(*arguments: str) -> str:
+        return one_line(command("diff", *arguments), 2)
+
+    assert said("stagin", "x.json") == "A: there is neither a file nor a service called stagin; did you mean staging?"
+    assert said("staging", "x.json") == "B: there is neither a file nor a service called x.json"
+    assert said("staging", "production") == (
+        "B: production is a file and a service; write ./production or service=production"
+    )
+    assert said("staging", "./production") == "production has schema_version None; this auditor reads 1"
+    assert said("staging", "folder").startswith("B: folder is a directory; expected a JSON report")
+    assert said("staging", "staging") == "A and B are the same database"
+    assert said("staging", "").startswith("B is empty: ")
+    assert "hunter2" not in said("staging", "me:hunter2@host/db")
+    (tmp_path / "one.json").write_text("{}")
+    assert said("./production", "one.json", "--depth", "full") == (
+        "--depth is for a database that is audited now; A and B are both reports"
+    )
+    assert said("./production", "one.json", "-t", "x").startswith("--table is for a database")
 
 
 # --- what cannot be done -------------------------------------------------------------------------------------------

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import re
 from collections import Counter
 from dataclasses import replace
+from hashlib import sha512
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,8 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from auditor.audit import Audit
 from auditor.check import Finding, Severity
 from auditor.report import Options, render
-from auditor.report.sarif import MOST
-from auditor.report.wording import advice
+from auditor.report.sarif import MOST, MOST_PLACES
+from auditor.report.wording import advice, verdict
 from tests.conftest import Make
 from tests.helpers import audit, run_auditor
 from tests.reports import CHECKS, HOSTILE, hostile_script, shop, still
@@ -86,6 +88,27 @@ def test_sarif_keeps_the_limits_of_an_upload(audits: list[Audit]) -> None:
     assert kept >= {f"{finding.fingerprint}:1" for finding in result.open_findings}  # the new ones first
     said = [note["message"]["text"] for note in run["invocations"][0]["toolExecutionNotifications"]]
     assert f"{len(result.findings)} findings are left out of this file" in said
+    assert all(len(rule.get("properties", {}).get("tags", ())) <= 10 for rule in run["tool"]["driver"]["rules"])
+
+
+def test_sarif_is_no_larger_than_an_upload_may_be(audits: list[Audit], monkeypatch: pytest.MonkeyPatch) -> None:
+    result = audits[0]
+    (first, *_) = result.findings
+    wide = first.but(status="new", related=tuple(replace(first.object, name=f"i{n}") for n in range(2000)))
+    (entry,) = json.loads(written(replace(result, findings=(wide,)), "sarif"))["runs"][0]["results"]
+    assert len(entry["locations"]) + len(entry["relatedLocations"]) == MOST_PLACES
+    monkeypatch.setattr("auditor.report.sarif.MOST_BYTES", 40_000)
+    # Titles of which none compresses another.
+    many = tuple(
+        first.but(status="new", fingerprint=f"{n:016x}", title=sha512(str(n).encode()).hexdigest()) for n in range(1000)
+    )
+    text = written(replace(result, findings=many), "sarif")
+    assert len(gzip.compress(text.encode())) <= 40_000
+    (run,) = json.loads(text)["runs"]
+    kept = len(run["results"])
+    assert 0 < kept < 1000
+    said = [note["message"]["text"] for note in run["invocations"][0]["toolExecutionNotifications"]]
+    assert f"{1000 - kept} findings are left out of this file" in said
 
 
 def fails(finding: Finding, fail_on: str) -> bool:
@@ -124,9 +147,25 @@ def test_annotations_are_commands_and_nothing_else(audits: list[Audit]) -> None:
         parsed = [re.fullmatch(r"::(error|warning|notice) title=([^:,\n\r]*)::(.*)", line) for line in lines]
         assert all(parsed), lines
         told = [unescaped(found[3]) for found in parsed if found]
-        assert told[: len(result.open_findings)] == [advice(finding) for finding in result.open_findings]
         reasons = {entry.reason for entry in result.coverage if entry.outcome == "not_checked"}
-        assert len(lines) == len(result.open_findings) + len(reasons) + 1
+        assert told[0].startswith(verdict(result))
+        assert all(line.startswith("::warning title=not checked::") for line in lines[1 : len(reasons) + 1])
+        assert told[len(reasons) + 1 :] == [advice(finding) for finding in result.open_findings]
+
+
+def test_annotations_that_are_not_shown_are_counted(audits: list[Audit]) -> None:
+    """GitHub shows the first ten of each kind; the verdict is always one of them."""
+    (first, *_) = audits[0].findings
+    many = tuple(
+        first.but(fingerprint=f"{n:016x}", status="new", severity=severity)
+        for severity, count in ((Severity.ERROR, 12), (Severity.WARNING, 9), (Severity.INFO, 30))
+        for n in range(count)
+    )
+    (clean,) = (result for result in audits if not result.findings and not left(result))
+    verdict_line, *lines = written(replace(clean, findings=many), "github").splitlines()
+    assert verdict_line.startswith("::notice title=auditor::")
+    assert verdict_line.endswith(" · only in the log: 2 errors and 21 notices more than GitHub shows")
+    assert len(lines) == len(many)
 
 
 def test_code_quality_has_the_open_findings(audits: list[Audit]) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.conftest import Make
@@ -23,11 +24,11 @@ TABLES = """
 CONFIG = '[audit]\nselect = ["references/orphan-rows"]\ndepth = "full"\n'
 
 
-def run(folder: Path, *arguments: str) -> tuple[int, str]:
+def run(folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA", *arguments],
         cwd=folder,
-        env=plain_environment({"PYTEST_ADDOPTS": "", "PYTHONWARNINGS": ""}),
+        env=plain_environment({"PYTEST_ADDOPTS": "", "PYTHONWARNINGS": "", **environment}),
         capture_output=True,
         text=True,
         timeout=120,
@@ -94,6 +95,20 @@ def test_what_cannot_be_audited_is_one_line(folder: Path) -> None:
     code, said = run(folder, "--audit-dsn", "postgresql://127.0.0.1:1/none", "-n", "2")
     assert code == pytest.ExitCode.USAGE_ERROR
     assert "run it without -n" in said
+    (folder / "auditor.toml").write_text('[database]\nurl = "postgresql://me:hunter2@host/db"\n')
+    code, said = run(folder, "--audit-dsn", "")
+    assert code == pytest.ExitCode.USAGE_ERROR
+    assert "[database] url holds a password" in said
+    assert "hunter2" not in said
+
+
+def test_an_empty_dsn_is_that_of_the_configuration(database: Make, folder: Path) -> None:
+    parts = {k: v for k, v in psycopg.conninfo.conninfo_to_dict(database(TABLES)).items() if v}
+    (folder / "services").write_text("[staging]\n" + "".join(f"{name}={value}\n" for name, value in parts.items()))
+    (folder / "auditor.toml").write_text('[database]\nurl = "service=staging"\n' + CONFIG)
+    code, said = run(folder, "--audit-dsn=", PGSERVICEFILE=str(folder / "services"))
+    assert code == 1, said
+    assert re.search(r"1 failed, 1 passed", said), said
 
 
 def test_without_the_option_nothing_is_audited(folder: Path) -> None:

@@ -349,7 +349,7 @@ class Table:
         """Its columns by name."""
         return {column.name: column for column in self.columns}
 
-    @property
+    @cached_property
     def sql(self) -> str:
         """Its name as SQL."""
         return qualified(self.schema, self.name)
@@ -535,6 +535,9 @@ class Catalog:
     `changed_collations` are those of indexes whose recorded version is not the one the library has now, with both.
     `checksums` is None where this login may not ask.
     `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
+    `judged` are the tables that were asked for, and those that a finding may name beside them, by oid; None: all. Checks go
+    through those, and may look up any other. `where` are conditions of the rows that were asked for, by table; None: all rows
+    of all tables.
     The fields from `soft_deletes` on are what nobody declared in the database: see `infer.complete`.
     """
 
@@ -569,6 +572,8 @@ class Catalog:
     business_keys: tuple[BusinessKey, ...] = ()
     statements: tuple[Statement, ...] = ()
     unrecorded: str = ""  # why statements that the server has recorded were not read, or not all
+    judged: frozenset[int] | None = None
+    where: dict[int, str] | None = None
 
     @cached_property
     def by_name(self) -> dict[tuple[str, str], Table]:
@@ -595,9 +600,24 @@ class Catalog:
         )
 
     @cached_property
-    def distinct_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
-        """The foreign keys whose rows are to be judged: each relation once, however often it is declared."""
-        return tuple(found for found in self.foreign_keys if found[1] in found[0].distinct_keys)
+    def judged_tables(self) -> tuple[Table, ...]:
+        """The tables that checks go through."""
+        return tuple(t for t in self.tables.values() if self.judged is None or t.oid in self.judged)
+
+    @cached_property
+    def judged_base_tables(self) -> tuple[Table, ...]:
+        """Those of them that hold rows, each partition tree by its root only."""
+        return tuple(t for t in self.base_tables() if self.judged is None or t.oid in self.judged)
+
+    @cached_property
+    def judged_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
+        """The foreign keys that checks go through."""
+        return tuple(found for found in self.foreign_keys if self.judged is None or found[0].oid in self.judged)
+
+    @cached_property
+    def judged_distinct_keys(self) -> tuple[tuple[Table, ForeignKey, Table], ...]:
+        """Those of them whose rows are to be judged: each relation once, however often it is declared."""
+        return tuple(found for found in self.judged_keys if found[1] in found[0].distinct_keys)
 
     @cached_property
     def configured(self) -> frozenset[tuple[object, ...]]:

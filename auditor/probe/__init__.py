@@ -6,7 +6,7 @@ Predicates are SQL text over the unqualified columns of one table, fully qualifi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from auditor.catalog.model import ForeignKey, Reference, Sequence, Table
@@ -61,6 +61,20 @@ class Relation:
             casts=key.casts,
             period=key.period,
             match=key.match,
+        )
+
+    @classmethod
+    def back(cls, referenced: Table, key: ForeignKey, table: Table, where: str | None = None) -> Self:
+        """The question from the referenced side of a foreign key of `table`, of whose rows those count for which `where` holds."""
+        return cls(
+            referenced,
+            key.referenced_columns,
+            table,
+            key.columns,
+            operators=key.operators,
+            casts=key.casts,
+            referenced_where=where,
+            reverse=True,
         )
 
     @classmethod
@@ -276,7 +290,8 @@ class Duplicates:
     """Rows of `table` that share their key with another row. NULLs differ unless `nulls_equal`.
 
     The answer's `groups` are the keys held more than once. `heap`: no index is believed, the table itself is read, in
-    our transaction and wherever the condition of these rows is pasted.
+    our transaction and wherever the condition of these rows is pasted. `touching` leaves out the keys that no row has
+    for which it holds.
     """
 
     table: Table
@@ -284,26 +299,29 @@ class Duplicates:
     where: str | None = None
     nulls_equal: bool = False
     heap: bool = False
+    touching: str | None = None
 
     def reads(self) -> Reads:
         """The tables and columns whose SELECT privilege the question needs."""
         columns = tuple(key.column for key in self.keys if key.column is not None)
-        whole = self.where or len(columns) < len(self.keys)
+        whole = self.where or self.touching or len(columns) < len(self.keys)
         yield self.table, None if whole else (*columns, *self.table.row_key)
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Rows of `table` for which the predicate holds; without `only`, those of its inheritance children too."""
+    """Rows of `table` for which the predicate holds; without `only`, those of its inheritance children too. `among`: of those
+    alone for which that holds."""
 
     table: Table
     where: str
     columns: tuple[str, ...] = ()  # the predicate's own, if known: shown with samples, and what SELECT is needed on
     only: bool = True
+    among: str | None = None
 
     def reads(self) -> Reads:
         """The tables and columns whose SELECT privilege the question needs."""
-        yield self.table, (*self.columns, *self.table.row_key) if self.columns else None
+        yield self.table, (*self.columns, *self.table.row_key) if self.columns and not self.among else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +411,22 @@ class Ahead:
 
 
 Probe = Unmatched | Pairs | Cycles | Duplicates | Matching | Values | Planned | Constants | Ahead
+
+
+def narrowed(probe: Probe, condition: str) -> Probe | None:
+    """The question about those rows of its table alone for which the condition holds; None where it has no such form.
+
+    A repeated key is then one that at least one of these rows has, whoever holds it besides.
+    """
+    if isinstance(probe, Planned | Constants):  # no row is read
+        return probe
+    if isinstance(probe, Unmatched | Pairs):
+        return replace(probe, where=f"({condition}) AND ({probe.where})" if probe.where else condition)
+    if isinstance(probe, Matching):
+        return replace(probe, among=condition)
+    if isinstance(probe, Duplicates):
+        return replace(probe, touching=condition)
+    return None
 
 
 class UnansweredError(Exception):

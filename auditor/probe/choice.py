@@ -246,7 +246,7 @@ def _duplicates(facts: Facts, question: Duplicates) -> list[Choice]:
         return [Choice(TEXTBOOK, hashed, size.pages)]
     columns = [key.column for key in question.keys]
     choices = [Choice(ONE_HASH if hashed > _BEGIN else TEXTBOOK, hashed, size.pages)]
-    if not question.where and _index_over(question.table, columns):
+    if not question.where and not question.touching and _index_over(question.table, columns):
         looked_up = size.rows * (1 - size.visible)
         seconds = _BEGIN + 2 * size.rows * _ROW + looked_up * _LOOK
         choices.append(Choice(IN_ORDER, seconds, size.rows / _ENTRIES + min(looked_up, size.pages)))

@@ -519,7 +519,7 @@ def _again(question: Duplicates) -> Callable[[Rows], Condition] | None:
     """
     columns = [question.table.by_name[key.column] for key in question.keys if key.column is not None]
     built_in = all(column.base_oid < 16384 for column in columns) and len(columns) == len(question.keys)
-    if not built_in or question.nulls_equal or any(key.collation for key in question.keys):
+    if not built_in or question.nulls_equal or question.touching or any(key.collation for key in question.keys):
         return None
 
     def sooner(rows: Rows) -> Condition:

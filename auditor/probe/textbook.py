@@ -115,7 +115,10 @@ def within(question: Relation, condition: Condition) -> Condition:
 @ask.register
 def _(question: Matching, fetch: Fetch, samples: Samples) -> Answer:
     rows = Rows(question.table, only=question.only)
-    return _answer(rows, rows.select(sa.func.count()), raw(question.where), (), question.columns, fetch, samples)
+    considered, offending = rows.select(sa.func.count()), raw(question.where)
+    if question.among:
+        considered, offending = considered.where(raw(question.among)), sa.and_(raw(question.among), offending)
+    return _answer(rows, considered, offending, (), question.columns, fetch, samples)
 
 
 @ask.register
@@ -145,7 +148,12 @@ def repeated_keys(
     conditions = [raw(unindexed(question.where) if question.heap else question.where)] if question.where else []
     if not question.nulls_equal:
         conditions += [key.is_not(None) for key in keys]
-    held = inner.select(sa.func.count().label("n")).where(*conditions).group_by(*keys).subquery("held")
+    grouped = inner.select(sa.func.count().label("n")).where(*conditions).group_by(*keys)
+    touched = None
+    if question.touching:
+        touched = sa.func.bool_or(raw(unindexed(question.touching) if question.heap else question.touching))
+        grouped = grouped.having(touched)
+    held = grouped.subquery("held")
     repeated = held.c.n > 1
     count, groups, examined = fetch(
         text_of(
@@ -162,12 +170,15 @@ def repeated_keys(
             inner.column("tableoid").label("tableoid"),
             inner.column("ctid").label("ctid"),
             sa.func.count().over(partition_by=keys).label("n"),
+            *(() if touched is None else (touched.over(partition_by=keys).label("touched"),)),
         )
         .where(*conditions)
         .subquery("counted")
     )
     offending = sa.tuple_(rows.column("tableoid"), rows.column("ctid")).in_(
-        sa.select(counted.c.tableoid, counted.c.ctid).where(counted.c.n > sa.text("1"))
+        sa.select(counted.c.tableoid, counted.c.ctid).where(
+            counted.c.n > sa.text("1"), *(() if touched is None else (counted.c.touched,))
+        )
     )
     columns = tuple(key.column for key in question.keys if key.column is not None)
     references = {c for fk in question.table.foreign_keys for c in fk.columns}

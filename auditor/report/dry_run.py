@@ -33,6 +33,9 @@ def render(made: Plan, width: int = 80) -> str:
         depths = sorted({ask.depth.value for _, ask in made.skipped})
         text = f"{plural(len(made.skipped), 'question')} more would be asked at --depth {' or '.join(depths)}."
         lines += ["", *wrap(text, width)]
+    if made.beside:
+        text = f"{plural(len(made.beside), 'question')} about other rows than --where asks for would be skipped."
+        lines += ["", *wrap(text, width)]
     if made.left_out:
         lines += ["", *wrap(f"Asked at a greater depth only: {', '.join(check.id for check in made.left_out)}.", width)]
     seconds = sum(task.cost for task in made.tasks)

@@ -314,7 +314,8 @@ def verdict(audit: Audit) -> tuple[tuple[str, str], ...]:
             ("ok" if looked else "unknown", "nothing found in what was checked" if looked else "nothing was checked")
         ]
     if passed:
-        parts.append(("clean", f"{passed:,} checked and clean"))
+        some = " of the rows asked for" if audit.run.options.get("where") else ""
+        parts.append(("clean", f"{passed:,} checked and clean{some}"))
     if audit.run.status != "complete":
         parts.append(("incomplete", f"incomplete: {summary.not_checked:,} not checked"))
     elif summary.not_checked:
@@ -332,6 +333,7 @@ def scope(audit: Audit) -> tuple[str, ...]:
         ("exclude_schemas", "No schema that matches"),
         ("tables", "Only tables that match"),
         ("exclude_tables", "No table that matches"),
+        ("where", "Only rows with"),
     ):
         if options.get(key):
             said.append(f"{words} {', '.join(options[key])}.")

@@ -21,7 +21,8 @@ _NO_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def render(audit: Audit, options: Options) -> str:
     """The report as XML."""
-    root = Xml.Element("testsuites", name=_text(f"{audit.tool.name}: {audit.database.name}"))
+    some = " of the rows asked for" if audit.run.options.get("where") else ""
+    root = Xml.Element("testsuites", name=_text(f"{audit.tool.name}{some}: {audit.database.name}"))
     fail_on = str(audit.run.options.get("fail_on", "error"))
     allowed = bool(audit.run.options.get("allow_incomplete"))
     for check in sorted({finding.check for finding in audit.findings} | {entry.check for entry in audit.coverage}):

@@ -6,6 +6,7 @@ file, a path made of its schema and table that leads nowhere.
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -18,19 +19,32 @@ from auditor.report.wording import REASONS, advice, described, name, path, sql_t
 from auditor.text import one_line, plural
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-MOST = 5000  # results of one run that GitHub shows; of more it refuses the whole file from 25,000 on
+# GitHub's limits (documentation: SARIF results exceed one or more limits; Uploading a SARIF file): results of one run that it
+# shows, of more it refuses the whole file from 25,000 on; places of a result, of 1,000; bytes of the file, compressed.
+MOST = 5000
+MOST_PLACES = 100
+MOST_BYTES = 10_000_000
 _LONGEST = 1000  # characters of a rule's description that GitHub takes: 1,024
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "note"}
 
 
 def render(audit: Audit, options: Options) -> str:
     """The report as SARIF; known and suppressed findings carry a suppression, what was not checked is a notification."""
+    most = MOST
+    while len(text := _render(audit, most)) > MOST_BYTES and most > 1:
+        if len(gzip.compress(text.encode(), 6)) <= MOST_BYTES:
+            break
+        most //= 2
+    return text
+
+
+def _render(audit: Audit, most: int) -> str:
     found = sorted(audit.findings, key=lambda finding: finding.status != "new")
     checks = {check.id: check for check in load()}
     identities = sorted({finding.check for finding in found})
-    notifications = [_unchecked(entry.check, entry.object, entry.reason, entry.detail) for entry in _left(audit)[:MOST]]
-    if len(found) > MOST:
-        notifications.append(_note(f"{plural(len(found) - MOST, 'finding is', 'findings are')} left out of this file"))
+    notifications = [_unchecked(entry.check, entry.object, entry.reason, entry.detail) for entry in _left(audit)[:most]]
+    if len(found) > most:
+        notifications.append(_note(f"{plural(len(found) - most, 'finding is', 'findings are')} left out of this file"))
     notifications += [_note(note) for note in audit.notes]
     run = {
         "tool": {
@@ -49,7 +63,7 @@ def render(audit: Audit, options: Options) -> str:
                 "toolExecutionNotifications": notifications,
             }
         ],
-        "results": [_result(finding, identities.index(finding.check)) for finding in found[:MOST]],
+        "results": [_result(finding, identities.index(finding.check)) for finding in found[:most]],
         "columnKind": "unicodeCodePoints",
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=True) + "\n"
@@ -91,7 +105,7 @@ def _result(finding: Finding, rule: int) -> dict[str, Any]:
         "properties": {"confidence": finding.confidence.value, "status": one_line(finding.status)},
     }
     if finding.related:
-        made["relatedLocations"] = [_location(other) for other in finding.related]
+        made["relatedLocations"] = [_location(other) for other in finding.related[: MOST_PLACES - 1]]
     if finding.status != "new":
         made["suppressions"] = [{"kind": "external", "status": "accepted"}]
     if finding.evidence is not None:

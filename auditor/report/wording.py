@@ -78,7 +78,8 @@ def verdict(audit: Audit) -> str:
         f"Broken: {summary.error:,}",
         f"at risk: {summary.warning:,}",
         f"worth knowing: {summary.info:,}" if summary.info else "",
-        f"{plural(passed, 'check of an object', 'checks of objects')} proven clean",
+        f"{plural(passed, 'check of an object', 'checks of objects')} proven clean"
+        + (" of the rows asked for" if audit.run.options.get("where") else ""),
         f"{summary.not_checked:,} not checked" if summary.not_checked else "",
         f"{known:,} known" if known else "",
         f"{suppressed:,} suppressed" if suppressed else "",
@@ -187,7 +188,8 @@ def unchecked(audit: Audit) -> tuple[Unchecked, ...]:
 
 def skipped(audit: Audit) -> str:
     """What this depth does not look at, as a sentence; empty when it looks at everything."""
-    count = counts(audit).skipped
+    # What --where leaves out is told by a note.
+    count = sum(entry.outcome == "skipped" and not entry.detail.startswith("--where") for entry in audit.coverage)
     what = plural(count, "check of an object was", "checks of objects were")
     if audit.run.depth == Depth.CATALOG:
         return (

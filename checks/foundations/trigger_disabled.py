@@ -24,7 +24,7 @@ depths = (Depth.CATALOG,)
 
 def check(catalog: Catalog) -> Iterator[Result]:
     off = {t.oid for table in catalog.tables.values() for t in table.triggers if not t.fires}
-    for table in catalog.tables.values():
+    for table in catalog.judged_tables:
         for trigger in table.triggers:
             if trigger.fires:
                 yield Clean(table.object("trigger", trigger.name))

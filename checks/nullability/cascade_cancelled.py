@@ -34,7 +34,7 @@ _DEFINITION = re.compile(r'((?:"(?:[^"]|"")*"|[^"])*? FOR EACH ROW )(EXECUTE FUN
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table, key, parent in catalog.foreign_keys:
+    for table, key, parent in catalog.judged_keys:
         done = actions(key)
         if not done or not key.enforced or key.period:
             continue

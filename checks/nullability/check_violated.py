@@ -35,7 +35,7 @@ _VALUE = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\bVALUE\b""")
 
 def check(catalog: Catalog) -> Iterator[Result]:
     checked = {kind.oid for kind in catalog.types.values() if kind.checks or kind.element}
-    for table in catalog.tables.values():
+    for table in catalog.judged_tables:
         if not table.holds_rows:
             continue
         for constraint in table.constraints:

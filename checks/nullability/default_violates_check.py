@@ -50,9 +50,9 @@ class Rule:
 
 def check(catalog: Catalog) -> Iterator[Result]:
     rules: list[Rule] = []
-    for table in catalog.base_tables():
+    for table in catalog.judged_base_tables:
         defaults = {c.name: default for c in table.columns if (default := default_of(catalog, c)) is not None}
-        own = {name: default for name, default in defaults.items() if not as_above(catalog, table, default)}
+        own = {name: each for name, each in defaults.items() if not (table.parents and as_above(catalog, table, each))}
         yield from (Clean(table.object("column", columns=(name,))) for name in own if own[name].fits)
         rules += of_types(catalog, table, own)
         if may_change(catalog, table):

@@ -43,8 +43,9 @@ def check(catalog: Catalog) -> Iterator[Result]:
             pairs = list(zip(cycle, [*cycle[1:], cycle[0]], strict=True))
             steps = [(catalog.tables[own], hops[own].pop(other)) for own, other in pairs]
             found |= {(table.oid, key.name) for table, keys in steps for key in keys}
-            yield asked(catalog, steps)
-    for table, key, parent in catalog.foreign_keys:
+            if catalog.judged is None or not catalog.judged.isdisjoint(cycle):
+                yield asked(catalog, steps)
+    for table, key, parent in catalog.judged_keys:
         if table is not parent and (table.oid, key.name) not in found:
             yield Clean(table.object("constraint", key.name, key.columns))
 
@@ -58,13 +59,18 @@ def demands_a_row(catalog: Catalog, table: Table, key: ForeignKey) -> bool:
         early = trigger.timing == "after" and trigger.row and trigger.name < "RI_ConstraintTrigger"
         if early and trigger.fires and "insert" in trigger.events:
             return False
-    told = [bool(refusals(catalog, table, name)) for name in key.columns]
+    told = (any(always(refusal) for refusal in refusing(catalog, table, name, {name})) for name in key.columns)
     return any(told) if key.match == "f" else all(told)
 
 
 def refusals(catalog: Catalog, table: Table, name: str) -> list[Refusal]:
     """What refuses every NULL in the column."""
-    return [refusal for refusal in refusing(catalog, table, name, {name}) if refusal.sqlstate != "23505"]
+    return [refusal for refusal in refusing(catalog, table, name, {name}) if always(refusal)]
+
+
+def always(refusal: Refusal) -> bool:
+    """Whether it refuses the first NULL, and not only a second one."""
+    return refusal.sqlstate != "23505"
 
 
 def round_about(hops: Hops) -> Hops:
@@ -104,7 +110,7 @@ def asked(catalog: Catalog, steps: list[tuple[Table, list[ForeignKey]]]) -> Resu
     judge = partial(judged, catalog=catalog, table=table, key=key, steps=steps)
     if any(each.rows > 0 for each, _ in steps):  # ANALYZE saw some
         return judge(None)
-    return Ask(subject, Matching(table, "true", key.columns), judge, unread=judge(None))
+    return Ask(subject, Matching(table, "true", key.columns), judge, unread=judge(None), whole=True)
 
 
 def judged(

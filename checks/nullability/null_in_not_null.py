@@ -31,7 +31,7 @@ _MOST = 100  # arguments of a function (documentation: PostgreSQL Limits)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.tables.values():
+    for table in catalog.judged_tables:
         if not table.holds_rows:
             continue
         demanding = [c for c in table.columns if not c.takes_null and not demanded_above(catalog, table, c)]

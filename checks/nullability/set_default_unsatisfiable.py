@@ -14,6 +14,7 @@ Fix: NO ACTION, which says what happens anyway; or DROP NOT NULL, or SET NULL; o
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from auditor import ddl
@@ -31,7 +32,7 @@ supersedes = ("nullability/default-violates-check",)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table, key, parent in catalog.foreign_keys:
+    for table, key, parent in catalog.judged_keys:
         acts = key.enforced and all(trigger.fires for trigger in key.referenced_triggers)
         if "d" not in (key.on_delete, key.on_update) or not acts:
             continue
@@ -71,16 +72,7 @@ def counted(
     unread: Finding | None = None,
 ) -> Ask:
     """Counts the parents whose deletion fails now: those another row points to."""
-    probe = Pairs(
-        parent,
-        key.referenced_columns,
-        table,
-        key.columns,
-        operators=key.operators,
-        casts=key.casts,
-        reverse=True,
-        other_row=table is parent,
-    )
+    probe = replace(Pairs.back(parent, key, table), other_row=table is parent)
     return Ask(subject, probe, finding, unread=unread)
 
 

@@ -13,7 +13,7 @@ Fix: NO ACTION, which says what happens anyway; or DROP NOT NULL, so that the pr
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from auditor.action_remedies import otherwise
@@ -60,7 +60,7 @@ class Conflict:
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table, key, parent in catalog.foreign_keys:
+    for table, key, parent in catalog.judged_keys:
         if "n" not in (key.on_delete, key.on_update) or not key.enforced:
             continue
         acts = all(trigger.fires for trigger in key.referenced_triggers)
@@ -74,17 +74,8 @@ def check(catalog: Catalog) -> Iterator[Result]:
 def asked(catalog: Catalog, conflict: Conflict) -> Ask:
     """The parents whose deletion fails now: those another row points to."""
     at, key, parent = conflict.at, conflict.key, conflict.parent
-    probe = Pairs(
-        parent,
-        key.referenced_columns,
-        at,
-        key.columns,
-        operators=key.operators,
-        casts=key.casts,
-        reverse=True,
-        other_row=conflict.table is parent,
-        referenced_where=null_exists(at, conflict.sets) if conflict.once else None,
-    )
+    where = null_exists(at, conflict.sets) if conflict.once else None
+    probe = replace(Pairs.back(parent, key, at, where), other_row=conflict.table is parent)
     ways = list(above(catalog, parent)) if "delete" in conflict.events else []
     finding = partial(judged, conflict=conflict, ways=ways, counts=())
     return Ask(conflict.subject, probe, partial(counted, catalog, conflict, ways), unread=finding(None))
@@ -195,17 +186,7 @@ def reaching(conflict: Conflict, way: Way) -> Pairs:
     for number, (below, cascading, _) in enumerate(rest):
         after = rest[number + 1][1] if number + 1 < len(rest) else conflict.key
         beyond.append((below, tuple(dict.fromkeys((*cascading.columns, *after.referenced_columns)))))
-    return Pairs(
-        top,
-        key.referenced_columns,
-        table,
-        key.columns,
-        operators=key.operators,
-        casts=key.casts,
-        reverse=True,
-        referenced_where=where,
-        beyond=tuple(beyond),
-    )
+    return replace(Pairs.back(top, key, table, where), beyond=tuple(beyond))
 
 
 # --- what is told ---------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ depths = (Depth.DATA,)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.base_tables():
+    for table in catalog.judged_base_tables:
         for relation, key in relations(catalog, table):
             found = tenant_columns(catalog, table, relation.referenced)
             if found is None:

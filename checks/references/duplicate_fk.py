@@ -26,7 +26,7 @@ Owned = tuple[Table, ForeignKey]
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.tables.values():
+    for table in catalog.judged_tables:
         same: dict[object, list[Owned]] = defaultdict(list)
         for owner in (table, *ancestors(catalog, table)):
             for key in owner.foreign_keys:

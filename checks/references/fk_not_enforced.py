@@ -34,7 +34,7 @@ depths = (Depth.CATALOG, Depth.DATA)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table, key, parent in catalog.foreign_keys:
+    for table, key, parent in catalog.judged_keys:
         subject = table.object("constraint", key.name, key.columns)
         if key.vouched:
             yield Clean(subject)

@@ -35,7 +35,7 @@ _UNLIMITED = 2**31
 
 def check(catalog: Catalog) -> Iterator[Result]:
     declared = set()
-    for table, key, parent in catalog.distinct_keys:
+    for table, key, parent in catalog.judged_distinct_keys:
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
         declared.add(relation.pairs)
         yield judged(catalog, relation, table.object("constraint", key.name, key.columns))
@@ -49,6 +49,8 @@ def judged(catalog: Catalog, relation: Reference, subject: Object) -> Finding | 
     different, sentences, hopeless = [], [], False
     for name, referenced in zip(relation.columns, relation.referenced_columns, strict=True):
         one, other = table.by_name[name], parent.by_name[referenced]
+        if (one.type_oid, one.type, one.collation) == (other.type_oid, other.type, other.collation):
+            continue
         why, never = mismatch(one, other)
         past = outgrown(catalog, one, parent, other)
         if why:

@@ -30,7 +30,7 @@ depths = (Depth.DATA, Depth.FULL)
 
 def check(catalog: Catalog) -> Iterator[Result]:
     declared = set()
-    for table, key, parent in catalog.distinct_keys:
+    for table, key, parent in catalog.judged_distinct_keys:
         subject = table.object("constraint", key.name, key.columns)
         relation = Reference(table, key.columns, parent, key.referenced_columns, configured=True)
         declared.add(relation.pairs)

@@ -34,7 +34,7 @@ _UPWARDS = {
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.base_tables():
+    for table in catalog.judged_base_tables:
         for relation, key in relations(catalog, table):
             if relation.referenced is not table:
                 continue

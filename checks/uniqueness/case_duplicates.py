@@ -53,7 +53,7 @@ class Held:
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.base_tables():
+    for table in catalog.judged_base_tables:
         for column in table.columns:
             if not typed(column):
                 continue
@@ -79,9 +79,8 @@ def check(catalog: Catalog) -> Iterator[Result]:
                 key.table is table and set(key.keys) == {ident(column.name)} for key in catalog.business_keys
             )
             exact = Duplicates(table, (*scope, Key(ident(column.name), column.name)), held.where)
-            yield Ask(
-                subject, exact, partial(if_unique, question=question, enough=1 if configured or held.index else ENOUGH)
-            )
+            unique = partial(if_unique, question=question, enough=1 if configured or held.index else ENOUGH)
+            yield Ask(subject, exact, unique, whole=True)
 
 
 def typed(column: Column) -> bool:

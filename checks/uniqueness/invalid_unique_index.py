@@ -42,7 +42,7 @@ supersedes = ("uniqueness/live-duplicates",)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.tables.values():
+    for table in catalog.judged_tables:
         for index in table.indexes if table.holds_rows else ():
             if not index.unique or index.exclusion or index.enforces:
                 continue

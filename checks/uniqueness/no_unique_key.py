@@ -31,7 +31,7 @@ Shape = frozenset[tuple[str, int]]
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.base_tables():
+    for table in catalog.judged_base_tables:
         if table.parents or table.persistence == "u":
             continue
         if has_key(catalog, table) or (bare(table) and is_copy(catalog, table)):

@@ -56,7 +56,7 @@ _FILLERS = {**dict.fromkeys((1082, 1114, 1184), "'epoch'"), 2950: "'00000000-000
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.base_tables():
+    for table in catalog.judged_base_tables:
         tombstone = catalog.soft_deletes.get(table.oid)
         seen = set()
         for index in table.indexes:

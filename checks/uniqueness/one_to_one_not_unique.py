@@ -56,13 +56,14 @@ def check(catalog: Catalog) -> Iterator[Result]:
             partial(
                 verdict, catalog=catalog, subject=subject, table=table, columns=columns, parent=parent, intent=intent
             ),
+            whole=True,
         )
 
 
 def references(catalog: Catalog) -> Iterator[tuple[Table, tuple[str, ...], Table]]:
     """Declared and configured references, each set of columns once."""
     seen = set()
-    declared = [(table, key.columns, parent) for table, key, parent in catalog.foreign_keys]
+    declared = [(table, key.columns, parent) for table, key, parent in catalog.judged_keys]
     configured = [(r.table, r.columns, r.referenced) for r in catalog.references if r.configured]
     for table, columns, parent in (*declared, *configured):
         if table.is_partition or (table.oid, frozenset(columns)) in seen:

@@ -62,7 +62,7 @@ _DIGITS = ("^.{10}[0-9]", "^.{13}[0-9]")  # a composed number has digits in the 
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.base_tables():
+    for table in catalog.judged_base_tables:
         marked = catalog.soft_deletes.get(table.oid)
         mark = marked or catalog.retired.get(table.oid)
         state = catalog.states.get(table.oid) if mark is None else None

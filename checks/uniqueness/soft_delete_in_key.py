@@ -40,7 +40,7 @@ supersedes = ("uniqueness/live-duplicates",)
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.base_tables():
+    for table in catalog.judged_base_tables:
         tombstone = catalog.soft_deletes.get(table.oid)
         if tombstone is None:
             continue

@@ -32,7 +32,7 @@ _WAYS = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
 
 
 def check(catalog: Catalog) -> Iterator[Result]:
-    for table in catalog.tables.values():
+    for table in catalog.judged_tables:
         for index in table.indexes if table.kind == "r" else ():
             if not index.enforces or covered(table, index):
                 continue
