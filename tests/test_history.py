@@ -14,7 +14,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from auditor.audit import Audit, from_json
-from auditor.check import Past
+from auditor.check import Past, Seen
 from auditor.errors import UsageError
 from auditor.history import VERSION, History
 from auditor.report import Options, render
@@ -69,7 +69,8 @@ def test_a_finding_is_followed_from_run_to_run(database: Make, place: str) -> No
     second = on(audit(dsn, select=CHECKS), 19)
     told = History(place).told(second)
     (orphans,) = [finding for finding in told.findings if finding.check == "references/orphan-rows"]
-    assert orphans.past == Past("2026-11-18T03:00:00.000+00:00", 2, 2)
+    began = "2026-11-18T03:00:00.000+00:00"
+    assert orphans.past == Past(began, 2, 2, began, (Seen(began, 2),))
     assert since(orphans) == " · since 18 Nov 2026 (2 until now)"
     assert told.notes[0] == "since the last run (18 Nov 2026, 03:00 UTC): 1 worse"
     History(place).record(told)
@@ -82,11 +83,11 @@ def test_a_finding_is_followed_from_run_to_run(database: Make, place: str) -> No
     third = History(place).told(on(audit(dsn, select=CHECKS), 20))
     (orphans,) = [finding for finding in third.findings if finding.check == "references/orphan-rows"]
     assert since(orphans) == " · since 18 Nov 2026 (2 then and 4 last time)"
-    assert third.notes[0] == "since the last run (19 Nov 2026, 03:00 UTC): 1 new, 1 better, 1 no longer reported"
+    assert third.notes[0] == "since the last run (19 Nov 2026, 03:00 UTC): 1 new, 1 better, 1 fixed"
     assert [point.at[:10] for point in third.past] == ["2026-11-18", "2026-11-19"]
     History(place).record(third)
     (trend,) = History(place).trends(10)
-    counts = {(check, subject): counts for check, subject, counts in trend.findings}
+    counts = {(one.check, one.object): one.counts for one in trend.findings}
     assert counts["references/orphan-rows", "constraint sources_target on public.sources"] == (2, 4, 3)
     assert [len([c for c in counts.values() if c[run] is not None]) for run in range(3)] == [2, 2, 2]
 
@@ -209,6 +210,6 @@ def test_the_command(database: Make, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["past"]
     (tmp_path / "auditor.toml").write_text('[history]\nurl = "h.db"\n')
     said = run_auditor("history", cwd=tmp_path).stdout
-    assert "constraint sources_target on public.sources, references/orphan-rows: 2 → 2" in " ".join(said.split())
+    assert "constraint sources_target on public.sources, references/orphan-rows: 2 → 2 (since " in " ".join(said.split())
     assert max(map(len, said.splitlines())) <= 80
     assert run_auditor("history", cwd=tmp_path / "..").returncode == 2
