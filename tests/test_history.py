@@ -210,6 +210,8 @@ def test_the_command(database: Make, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["past"]
     (tmp_path / "auditor.toml").write_text('[history]\nurl = "h.db"\n')
     said = run_auditor("history", cwd=tmp_path).stdout
-    assert "constraint sources_target on public.sources, references/orphan-rows: 2 → 2 (since " in " ".join(said.split())
+    assert "constraint sources_target on public.sources, references/orphan-rows: 2 → 2 (since " in " ".join(
+        said.split()
+    )
     assert max(map(len, said.splitlines())) <= 80
     assert run_auditor("history", cwd=tmp_path / "..").returncode == 2

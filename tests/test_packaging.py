@@ -61,7 +61,7 @@ def test_wheel_says_what_it_is(built: Path) -> None:
     assert metadata["Name"] == "pg-integrity-auditor"
     assert metadata["Version"] == auditor.__version__
     assert metadata["Requires-Python"] == ">=3.11"
-    assert metadata.get_all("Provides-Extra") == ["demo", "dev"]
+    assert metadata.get_all("Provides-Extra") == ["demo", "dev", "notify"]
     needed = {re.split(r"[^\w-]", line)[0] for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
     assert needed == {"psycopg", "sqlalchemy", "typer", "jinja2", "pydantic", "prometheus-client"}
 

@@ -119,17 +119,20 @@ def follow(audit: Audit) -> Callable[[Finding], Line | None]:
 
 
 def story(finding: Finding) -> str:
-    """What became of a finding in words: `first seen 18 Nov 2026, last seen 19 Nov 2026; 2 rows on 18 Nov 2026, 4 on ..., 3 now`.
+    """What became of a finding in words: `first seen 18 Nov 2026, before this run last seen 19 Nov 2026; rows: 2 on 18 Nov 2026,
+    4 on 19 Nov 2026, 3 now`.
 
     Only runs that counted other than the one before are named. Empty for a finding without a past.
     """
     past = finding.past
     if past is None:
         return ""
-    said = f"first seen {day(past.first_seen)}" + (f", last seen {day(past.last_seen)}" if past.last_seen else "")
+    said = f"first seen {day(past.first_seen)}" + (
+        f", before this run last seen {day(past.last_seen)}" if past.last_seen else ""
+    )
     now = finding.evidence.violations if finding.evidence else None
     steps = [(day(seen.at), seen.violations) for seen in past.runs if seen.violations is not None]
-    if now is None or not steps:
+    if now is None or not any(count for _, count in (*steps, ("", now))):
         return said
     moved = [step for number, step in enumerate(steps) if not number or step[1] != steps[number - 1][1]]
     counts = [f"{count:,} on {when}" for when, count in moved[-SPELLED:]]
