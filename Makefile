@@ -4,6 +4,7 @@
 #   make test          all tests on an embedded PostgreSQL 18; ARGS go to pytest: make test ARGS="-k orphan"
 #   make test-matrix   the tests that need no embedded server on postgres:13 ... postgres:18 in containers; make test-15 for one
 #   make browser       the HTML report in headless Chromium
+#   make image         the image of the Dockerfile, built without a package index and run as docs/nightly/cronjob.yaml runs it
 #   make wheel-test    all tests against the built wheel, installed where the source cannot be reached
 #   make lint types    ruff; mypy
 #   make bench         the figures in README
@@ -22,7 +23,7 @@ PYTEST = .venv-dev/bin/python -m pytest
 PARALLEL = -n $(WORKERS) --maxprocesses 4
 MATRIX = $(MAJORS:%=test-%)
 
-.PHONY: demo test test-matrix $(MATRIX) browser wheel wheel-test lint types bench clean help
+.PHONY: demo test test-matrix $(MATRIX) browser image wheel wheel-test lint types bench clean help
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -38,10 +39,13 @@ test: $(DEV)
 test-matrix: $(MATRIX)
 
 $(MATRIX): test-%: $(DEV)
-	AUDITOR_TEST_POSTGRES=$* $(PYTEST) -m "not browser and not embedded" $(PARALLEL) $(ARGS)
+	AUDITOR_TEST_POSTGRES=$* $(PYTEST) -m "not browser and not docker and not embedded" $(PARALLEL) $(ARGS)
 
 browser: $(DEV)
 	$(PYTEST) -m browser $(ARGS)
+
+image: $(DEV)
+	$(PYTEST) -m docker $(ARGS)
 
 lint: $(DEV)
 	.venv-dev/bin/ruff check .
