@@ -30,6 +30,7 @@ LONGEST = 60  # points of a trend
 FOLLOWED = 30  # runs over which each finding is followed
 # The status of what the run before reported and this one did not look at again: it is still there, for all that is known.
 UNCHECKED = "unchecked"
+THERE = "there"  # in a trend: reported without a count of rows
 _LOCK = zlib.crc32(b"auditor history")
 
 _tables = sa.MetaData()
@@ -64,8 +65,8 @@ _findings = sa.Table(
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A finding over the runs of a trend: the rows counted by each (1 where there are none to count), None where it was not
-    reported, `UNCHECKED` where it was not looked at again; when it was first and last seen, of all runs."""
+    """A finding over the runs of a trend: the rows counted by each, `THERE` where none were, None where it was not reported,
+    `UNCHECKED` where it was not looked at again; when it was first and last seen, of all runs."""
 
     check: str
     object: str
@@ -242,7 +243,7 @@ class History:
                 counts: dict[tuple[str, str, str], dict[str, int | str]] = {}
                 for row in rows:
                     key = row.check_id, row.object, row.fingerprint
-                    count = 1 if row.violations is None else row.violations
+                    count = THERE if row.violations is None else row.violations
                     counts.setdefault(key, {})[row.run_id] = UNCHECKED if row.status == UNCHECKED else count
                 followed = (
                     Followed(c, o, tuple(by_run.get(i) for i in ids), firsts[name].at, lasts[name].at)

@@ -184,9 +184,10 @@ def base_image(root: Path, tag: str) -> None:
     for file in (python, *(library / "lib-dynload").glob("*.so")):
         copy_with_libraries(file, root)
     known = subprocess.run(["/sbin/ldconfig", "-p"], capture_output=True, text=True, check=True).stdout
-    for name in ("libgcc_s.so.1", "libstdc++.so.6"):  # wheels rely on them (PEP 600), and images of Python have them
+    # Wheels rely on these (PEP 600), and images of Python have them.
+    for name in ("libgcc_s.so.1", "libstdc++.so.6", "librt.so.1", "libpthread.so.0", "libdl.so.2", "libresolv.so.2"):
         found = re.search(rf"^\s*{re.escape(name)} .*=> (\S+)$", known, re.MULTILINE)
-        assert found
+        assert found, name
         copy_with_libraries(Path(found[1]), root)
     (root / "bin").mkdir(exist_ok=True)
     for program in ("sh", "mkdir", "chown"):

@@ -168,15 +168,22 @@ def _trend(trend: Trend, width: int) -> Iterator[str]:
             yield f"  {heading}:"
         for followed in found:
             yield from wrap(_followed(followed), width, "    ", "      ")
-    if any(UNKNOWN in map(_count, followed.counts) for followed in trend.findings):
-        yield from wrap(f"{UNKNOWN}: not looked at again by an incomplete run", width, "  ", "  ")
+    shown_as = {_count(count) for followed in trend.findings for count in followed.counts}
+    for sign, words in _SIGNS.values():
+        if sign in shown_as:
+            yield from wrap(f"{sign}: {words}", width, "  ")
 
 
-UNKNOWN = "?"
+# What stands in the place of a count: see auditor.history.Followed.
+_SIGNS = {
+    "there": ("x", "there, by the catalog; no rows were counted"),
+    "unchecked": ("?", "not looked at again by an incomplete run"),
+    None: ("-", "not reported"),
+}
 
 
 def _count(count: int | str | None) -> str:
-    return "-" if count is None else UNKNOWN if isinstance(count, str) else f"{count:,}"
+    return f"{count:,}" if isinstance(count, int) else _SIGNS[count][0]
 
 
 def _followed(followed: Followed) -> str:
