@@ -23,12 +23,14 @@ import typer
 import yaml
 
 from auditor.cli import _outputs, app
+from auditor.config import Settings
 from tests.conftest import MAJOR, RUN
 
 pytestmark = [pytest.mark.once, pytest.mark.checkout]
 
 ROOT = Path(__file__).parent.parent
 NIGHTLY = ROOT / "docs/nightly"
+README = ROOT / "README.md"
 
 
 # --- what stands in them -----------------------------------------------------------------------------------------------
@@ -72,13 +74,13 @@ def commands() -> dict[str, list[str]]:
     ((_, systemd),) = [entry for entry in sections("auditor.service")["Service"] if entry[0] == "ExecStart"]
     cron = re.search(r"\$\((.*)\)", crontab())
     assert cron
-    readme = re.findall(r"^    (auditor (?:audit|history) .*--(?:notify|lock-file|keep).*)$", README, re.MULTILINE)
+    readme = re.findall(r"^    (auditor (?:audit|history) .*)$", README.read_text(encoding="utf-8"), re.MULTILINE)
     made = {"service": systemd, "crontab": cron[1], **{f"README {number}": text for number, text in enumerate(readme)}}
     split = {name: shlex.split(text, comments=True)[1:] for name, text in made.items()}
-    return {**split, "cronjob": pod()["containers"][0]["args"]}
-
-
-README = (ROOT / "README.md").read_text(encoding="utf-8") if (ROOT / "README.md").exists() else ""
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]["auditor"][
+        "command"
+    ]
+    return {**split, "cronjob": pod()["containers"][0]["args"], "compose": compose}
 
 
 def test_commands_are_such_as_the_command_line_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,8 +92,16 @@ def test_commands_are_such_as_the_command_line_takes(tmp_path: Path, monkeypatch
         made = command.make_context(given, list(rest), resilient_parsing=False)  # raises for what it does not know
         for text in made.params.get("format") or ():
             _outputs([text])
-        if given == "audit" and not name.startswith("README"):
+        if name in ("service", "crontab", "cronjob"):
             assert {"quiet", "history", "lock_file", "time_budget"} <= {k for k, v in made.params.items() if v}, name
+
+
+def test_configurations_in_readme_are_valid() -> None:
+    shown = re.findall(r"^```toml\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    settings = [Settings.model_validate(tomllib.loads(text)) for text in shown]
+    (notified,) = [made for made in settings if made.notify.urls]
+    assert notified.history.url
+    assert "mail.example" not in repr(notified)
 
 
 def test_units_are_well_formed_and_run_as_nobody_special(tmp_path: Path) -> None:
