@@ -161,6 +161,11 @@ def test_incomplete_and_complete_again_are_changes_and_what_was_not_looked_at_is
     assert [(gone.check, gone.violations, gone.outcome) for gone in result.changes.gone] == [
         ("references/orphan-rows", 2, "not_checked")
     ]
+    # What a check could not look at leaves open what it says of parts of it, too.
+    parts = tuple(replace(entry, object=replace(entry.object, name="whole")) for entry in result.coverage)
+    again = history.told(replace(on(result, 3), coverage=parts)).changes
+    assert again
+    assert [gone.outcome for gone in again.gone] == ["not_checked"]
     assert night(3, poor)[1] is None
     result, said = night(4, dsn)
     assert said

@@ -166,7 +166,7 @@ def test_cron_job_has_no_privileges_and_no_secret_in_it() -> None:
 
 def docker(*arguments: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        ["docker", *arguments], text=True, capture_output=True, timeout=300, check=False, **{"input": None, **options}
+        ["docker", *arguments], text=True, capture_output=True, timeout=900, check=False, **{"input": None, **options}
     )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
