@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -239,13 +240,16 @@ def test_one_that_does_not_answer_is_told_and_keeps_nobody(
         nobody = f"json://127.0.0.1:{free.getsockname()[1]}"  # bound, and nobody listens
         try:
             monkeypatch.setattr(notify, "ANSWER", 0.5)
-            said = Notifier([silent.url, web.url, nobody]).tell(found(database, tmp_path))
+            monkeypatch.setattr(notify, "WAIT", 60.0)
+            result, began = found(database, tmp_path), time.monotonic()
+            said = Notifier([silent.url + "?rto=600", web.url, nobody]).tell(result)
+            assert time.monotonic() - began < 30
             assert said.startswith("the notification was not taken by addresses 1 and 3 of 3;")
             assert len(web.taken) == len(silent.taken) == 1  # none was kept from its message by another
             # One that would answer for ever: the whole has an end too.
             monkeypatch.setattr(notify, "ANSWER", 600.0)
             monkeypatch.setattr(notify, "WAIT", 0.5)
-            assert "address 1 of 1" in Notifier([silent.url]).tell(found(database, tmp_path))
+            assert "address 1 of 1" in Notifier([silent.url]).tell(result)
         finally:
             silent.close()
 
