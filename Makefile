@@ -5,6 +5,7 @@
 #   make test-matrix   the tests that need no embedded server on postgres:13 ... postgres:18 in containers; make test-15 for one
 #   make browser       the HTML report in headless Chromium
 #   make pooler        an audit through PgBouncer, which has to be installed
+#   make image         the image of the Dockerfile, built without a package index and run as docs/nightly/cronjob.yaml runs it
 #   make wheel-test    all tests against the built wheel, installed where the source cannot be reached
 #   make lint types    ruff; mypy
 #   make bench         the figures in README
@@ -23,7 +24,7 @@ PYTEST = .venv-dev/bin/python -m pytest
 PARALLEL = -n $(WORKERS) --maxprocesses 4
 MATRIX = $(MAJORS:%=test-%)
 
-.PHONY: demo test test-matrix $(MATRIX) browser pooler wheel wheel-test lint types bench clean help
+.PHONY: demo test test-matrix $(MATRIX) browser pooler image wheel wheel-test lint types bench clean help
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -39,13 +40,16 @@ test: $(DEV)
 test-matrix: $(MATRIX)
 
 $(MATRIX): test-%: $(DEV)
-	AUDITOR_TEST_POSTGRES=$* $(PYTEST) -m "not browser and not pooler and not embedded" $(PARALLEL) $(ARGS)
+	AUDITOR_TEST_POSTGRES=$* $(PYTEST) -m "not browser and not pooler and not docker and not embedded" $(PARALLEL) $(ARGS)
 
 browser: $(DEV)
 	$(PYTEST) -m browser $(ARGS)
 
 pooler: $(DEV)
 	$(PYTEST) -m pooler $(ARGS)
+
+image: $(DEV)
+	$(PYTEST) -m docker $(ARGS)
 
 lint: $(DEV)
 	.venv-dev/bin/ruff check .
@@ -68,7 +72,7 @@ wheel-test: wheel
 	cp -R tests pyproject.toml "$$place"; \
 	.venv-dev/bin/python -m venv "$$place/venv"; \
 	"$$place/venv/bin/python" -m pip install --quiet "$$(echo "$$PWD"/dist/*.whl)[dev]"; \
-	cd "$$place"; AUDITOR_TEST_INSTALLED=1 venv/bin/python -m pytest -m "not browser and not pooler and not checkout" $(PARALLEL) $(ARGS)
+	cd "$$place"; AUDITOR_TEST_INSTALLED=1 venv/bin/python -m pytest -m "not browser and not pooler and not docker and not checkout" $(PARALLEL) $(ARGS)
 
 $(DEMO): EXTRA = demo
 $(DEV): EXTRA = dev

@@ -121,12 +121,40 @@ class Point:
     info: int
     not_checked: int
     status: str
+    ended: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A finding of the last audit that this one does not report. `outcome`: fixed, or not_checked again."""
+
+    check: str
+    object: str
+    fingerprint: str
+    severity: str
+    violations: int | None
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What has changed since the last audit that asked for the same. The open findings are named by their fingerprints.
+
+    `since` is when that audit began (ISO 8601), `was` whether it was complete or incomplete.
+    """
+
+    since: str
+    was: str
+    new: tuple[str, ...]
+    worse: tuple[str, ...]
+    better: tuple[str, ...]
+    gone: tuple[Gone, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Audit:
     """A finished audit. `notes` are sentences about the run itself that the reader should know, `past` earlier audits that
-    asked for the same, the oldest first."""
+    asked for the same, the oldest first, `changes` what is different since the last of them."""
 
     tool: Tool
     run: Run
@@ -136,6 +164,7 @@ class Audit:
     coverage: tuple[Coverage, ...]
     notes: tuple[str, ...] = ()
     past: tuple[Point, ...] = ()
+    changes: Changes | None = None
     schema_version: int = SCHEMA_VERSION
 
     @property

@@ -91,12 +91,25 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """An earlier audit that reported a finding: when it began (ISO 8601), and how many rows it counted."""
+
+    at: str
+    violations: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
-    """What earlier audits said of a finding: when it was first seen (ISO 8601), how many rows it counted then, and last time."""
+    """What earlier audits said of a finding: when it was first and last seen (ISO 8601), how many rows it counted then.
+
+    `runs` are the last ones that asked for the same and reported it, the oldest first.
+    """
 
     first_seen: str
     first: int | None
     last: int | None
+    last_seen: str = ""
+    runs: tuple[Seen, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

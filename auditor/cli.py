@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from auditor.config import Settings
     from auditor.connection import Target
     from auditor.history import History
+    from auditor.notify import Notifier
 
 
 class _InterruptedError(AuditorError):
@@ -204,6 +205,21 @@ HistoryPlace = Annotated[
         "  [default: none]",
     ),
 ]
+NotifyUrls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--notify",
+        metavar="URL",
+        help="Tell this address, as apprise has them, what has changed since the last run; needs --history; may be"
+        " repeated. Others see it in the list of processes: [notify] urls in auditor.toml keeps it.  [default: none]",
+    ),
+]
+LockFile = Annotated[
+    str | None,
+    typer.Option(
+        "--lock-file", metavar="FILE", help="Do not start while another audit holds this file.  [default: none]"
+    ),
+]
 SampleValues = Annotated[
     str | None,
     typer.Option(
@@ -263,6 +279,18 @@ def _history(settings: Settings, place: str | None) -> History | None:
     from auditor.history import History
 
     return History(url)
+
+
+def _notifier(settings: Settings, urls: list[str] | None, past: History | None) -> Notifier | None:
+    """Who is told of changes, known before any work is done; None where nobody is."""
+    told = urls or [url.get_secret_value() for url in settings.notify.urls]
+    if not told:
+        return None
+    if past is None:
+        raise UsageError("--notify tells what has changed since the last run, and needs --history, or [history] url")
+    from auditor.notify import Notifier
+
+    return Notifier(told)
 
 
 def _split(words: list[str] | None) -> list[str]:
@@ -383,6 +411,8 @@ def audit(
         ),
     ] = None,
     history: HistoryPlace = None,
+    notify: NotifyUrls = None,
+    lock_file: LockFile = None,
     config: Config = None,
     pace: Pace = None,
     jobs: Jobs = None,
@@ -406,8 +436,8 @@ def audit(
 ) -> None:
     """Audit a database: introspect, check, report.
 
-    Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 could not connect;
-    4 incomplete, something asked for was not checked.
+    Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 could not connect, or another
+    audit holds --lock-file; 4 incomplete, something asked for was not checked.
     """
     from auditor.audit import Auditor
 
@@ -431,17 +461,28 @@ def audit(
         samples=samples,
         fail_on=fail_on,
         allow_incomplete=allow_incomplete,
+        lock_file=lock_file,
     )
     outputs = _outputs(format)
     past = _history(settings, history)
+    notifier = _notifier(settings, notify, past)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _baseline(baseline))
+    if settings.audit.lock_file:
+        from auditor.lock import hold
+
+        hold(Path(settings.audit.lock_file))
     result = auditor.run() if past is None else past.told(auditor.run())
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
     _write(result, outputs, color, quiet=quiet, verbose=verbose)
-    if past is not None:
-        past.record(result)
+    try:
+        if past is not None:
+            past.record(result, settings.history.keep)
+    finally:
+        failed = notifier.tell(result) if notifier else ""
+        if failed:
+            print(f"auditor: {failed}", file=sys.stderr)
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
 
 
@@ -471,7 +512,8 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
             continue
         options = Options(min(shutil.get_terminal_size().columns, 100), _color(color, path), verbose)
         try:
-            write(render(result, name, options), path)
+            # Metrics are there for another process to collect.
+            write(render(result, name, options), path, shared=name == "prometheus")
         except UsageError as error:
             failed = failed or error
     # The terminal report ends with this line itself; a document on standard output must not be spoilt by it.
@@ -549,6 +591,12 @@ def history(
         str, typer.Argument(metavar="FILE|URL", help="Where audits are kept.  [default: that of auditor.toml]")
     ] = "",
     last: Annotated[int, typer.Option(min=1, max=1000, help="How many runs of each database.")] = 10,
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="First remove all but so many runs of each database.  [default: none is removed]", metavar="N"
+        ),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Past audits, as `audit --history` kept them: counts over time, and of each finding how many rows it counted."""
@@ -559,6 +607,8 @@ def history(
     kept = _history(_settings(config), place)
     if kept is None:
         raise UsageError("no history is given: auditor history FILE, or [history] url in auditor.toml")
+    if keep is not None:
+        kept.prune(keep)
     print(render(kept.trends(last), min(shutil.get_terminal_size().columns, 100)), end="")
 
 

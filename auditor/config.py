@@ -7,7 +7,16 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 
 from auditor.check import Depth, Severity
 from auditor.errors import ConfigError, nearest
@@ -72,6 +81,7 @@ class Audit(_Part):
     trust_owner: tuple[str, ...] = ()  # whose functions may run under a login for which that is dangerous
     fail_on: Literal["error", "warning", "info", "never"] = Severity.ERROR.value
     allow_incomplete: bool = False
+    lock_file: str = ""  # held while an audit runs: a second one does not start
 
     @property
     def connections(self) -> int:
@@ -80,9 +90,19 @@ class Audit(_Part):
 
 
 class HistoryPlace(_Part):
-    """`[history]`: where audits are kept, to be compared with: a file (SQLite), or postgresql://...; empty: nowhere."""
+    """`[history]`: where audits are kept, to be compared with: a file (SQLite), or postgresql://...; empty: nowhere.
+
+    `keep` is how many runs of a database that asked for the same are kept; older ones go.
+    """
 
     url: str = ""
+    keep: Annotated[int, Field(ge=1)] = 400
+
+
+class Notify(_Part):
+    """`[notify]`: who is told when something has changed since the last run: addresses as apprise has them."""
+
+    urls: tuple[SecretStr, ...] = ()
 
 
 class SoftDeletes(_Part):
@@ -167,6 +187,7 @@ class Settings(_Part):
     database: Database = Database()
     audit: Audit = Audit()
     history: HistoryPlace = HistoryPlace()
+    notify: Notify = Notify()
     soft_delete: SoftDeletes = SoftDeletes()
     tenant: Tenants = Tenants()
     reference: tuple[Reference, ...] = ()

@@ -23,6 +23,10 @@ class CannotConnectError(AuditorError):
     """The server could not be reached, or refused the login."""
 
 
+class HeldError(AuditorError):
+    """Another process holds the lock file: nothing was audited."""
+
+
 def nearest(word: str, known: list[str]) -> str:
     """`; did you mean ...?` for the known word closest to `word`, or the empty string when none is close."""
     from difflib import get_close_matches

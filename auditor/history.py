@@ -9,7 +9,7 @@ import hashlib
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +17,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from auditor.audit import Audit, Past, Point
-from auditor.check import Finding
+from auditor.audit import Audit, Changes, Gone, Past, Point
+from auditor.check import Finding, Seen, Severity
+from auditor.config import HistoryPlace
 from auditor.diff import ASKING
 from auditor.errors import UsageError
 from auditor.report.wording import described, moment
@@ -26,6 +27,10 @@ from auditor.text import one_line
 
 VERSION = 1
 LONGEST = 60  # points of a trend
+FOLLOWED = 30  # runs over which each finding is followed
+# The status of what the run before reported and this one did not look at again: it is still there, for all that is known.
+UNCHECKED = "unchecked"
+THERE = "there"  # in a trend: reported without a count of rows
 _LOCK = zlib.crc32(b"auditor history")
 
 _tables = sa.MetaData()
@@ -59,12 +64,30 @@ _findings = sa.Table(
 
 
 @dataclass(frozen=True, slots=True)
+class Followed:
+    """A finding over the runs of a trend: the rows counted by each, `THERE` where none were, None where it was not reported,
+    `UNCHECKED` where it was not looked at again; when it was first and last seen, of all runs."""
+
+    check: str
+    object: str
+    counts: tuple[int | str | None, ...]
+    first_seen: str
+    last_seen: str
+
+    @property
+    def there(self) -> bool:
+        """Whether the last run still has it."""
+        return self.counts[-1] is not None
+
+
+@dataclass(frozen=True, slots=True)
 class Trend:
-    """A database over its runs, the oldest first, and what became of each finding: `(check, object, counts by run)`."""
+    """A database over its last runs that asked for the same, the oldest first, of `runs` in all, and its findings by name."""
 
     said: str
+    runs: int
     points: tuple[Point, ...]
-    findings: tuple[tuple[str, str, tuple[int | None, ...]], ...]
+    findings: tuple[Followed, ...]
 
 
 class History:
@@ -117,34 +140,39 @@ class History:
             if not _begun(connection):
                 return audit
             runs = connection.execute(_of(_identity(audit), _scope(audit))).mappings().all()[-LONGEST:]
-            seen = sa.select(_findings.c.fingerprint, _findings.c.violations, _runs.c.started_at, _runs.c.id)
-            same = sa.and_(_runs.c.database == _identity(audit), _runs.c.id == _findings.c.run_id)
-            rows = connection.execute(seen.join_from(_findings, _runs, same).order_by(_runs.c.started_at)).all()
-        first: dict[str, Any] = {}
-        last: dict[str, Any] = {}
-        for row in rows:
-            first.setdefault(row.fingerprint, row)
-            last[row.fingerprint] = row
+            first, last = (_edge(connection, _identity(audit), edge) for edge in (sa.func.min, sa.func.max))
+            of_runs = _findings.c.run_id.in_([run["id"] for run in runs[-FOLLOWED:]])
+            rows = connection.execute(sa.select(_findings).where(of_runs)).all()
+        at = {run["id"]: run["started_at"] for run in runs}
+        seen: dict[str, list[Seen]] = {}
+        for row in sorted(rows, key=lambda row: at[row.run_id]):
+            if row.status != UNCHECKED:
+                seen.setdefault(row.fingerprint, []).append(Seen(at[row.run_id], row.violations))
         findings = tuple(
             finding.but(
                 past=Past(
-                    first[finding.fingerprint].started_at,
+                    first[finding.fingerprint].at,
                     first[finding.fingerprint].violations,
                     last[finding.fingerprint].violations,
+                    last[finding.fingerprint].at,
+                    tuple(seen.get(finding.fingerprint, ())),
                 )
             )
             if finding.fingerprint in first
             else finding
             for finding in audit.findings
         )
-        notes = audit.notes
-        if runs:
-            before = {row.fingerprint: row.violations for row in rows if row.id == runs[-1]["id"]}
-            notes = (_since(runs[-1]["started_at"], before, findings), *notes)
-        return replace(audit, findings=findings, past=tuple(map(_point, runs)), notes=notes)
+        if not runs:
+            return replace(audit, findings=findings)
+        changes = _changes(runs[-1], [row for row in rows if row.run_id == runs[-1]["id"]], audit)
+        notes = (_since(changes), *audit.notes)
+        return replace(audit, findings=findings, past=tuple(map(_point, runs)), changes=changes, notes=notes)
 
-    def record(self, audit: Audit) -> None:
-        """Keeps the audit: all of it or nothing. Raises UsageError, too where that would write to the audited database."""
+    def record(self, audit: Audit, keep: int = HistoryPlace().keep) -> None:
+        """Keeps the audit, as `told` returned it: all of it or nothing; older ones than the last `keep` go, see `prune`.
+
+        Raises UsageError, too where that would write to the audited database.
+        """
         summary = audit.summary
         with self._transaction() as connection:
             self._refuse_the_audited(connection, audit)
@@ -164,8 +192,23 @@ class History:
                     **{c.name: getattr(summary, c.name) for c in _runs.c if hasattr(summary, c.name)},
                 )
             )
-            if audit.findings:
-                connection.execute(_findings.insert(), [_row(audit.run.id, finding) for finding in audit.findings])
+            gone = audit.changes.gone if audit.changes else ()
+            found = [_row(audit.run.id, finding) for finding in audit.findings]
+            found += [_carried(audit.run.id, finding) for finding in gone if finding.outcome == "not_checked"]
+            if found:
+                connection.execute(_findings.insert(), found)
+            _prune(connection, _identity(audit), _scope(audit), keep)
+
+    def prune(self, keep: int) -> int:
+        """Removes all but the last `keep` runs of each database that asked for the same; returns how many.
+
+        A run that first saw what the newest one still has stays, so that it goes on to be known since when.
+        """
+        with self._transaction() as connection:
+            if not _begun(connection):
+                return 0
+            kinds = connection.execute(sa.select(_runs.c.database, _runs.c.scope).distinct()).all()
+            return sum(_prune(connection, kind.database, kind.scope, keep) for kind in kinds)
 
     def _refuse_the_audited(self, connection: sa.Connection, audit: Audit) -> None:
         if connection.dialect.name != "postgresql":
@@ -192,22 +235,22 @@ class History:
                 newest = connection.execute(_of(database).order_by(None).order_by(_runs.c.started_at.desc())).mappings()
                 latest = newest.first()
                 assert latest is not None
-                runs = connection.execute(_of(database, latest["scope"])).mappings().all()[-last:]
+                every = connection.execute(_of(database, latest["scope"])).mappings().all()
+                runs = every[-last:]
                 ids = [run["id"] for run in runs]
                 rows = connection.execute(sa.select(_findings).where(_findings.c.run_id.in_(ids))).all()
-                counts: dict[tuple[str, str, str], dict[str, int | None]] = {}
+                firsts, lasts = (_edge(connection, database, edge) for edge in (sa.func.min, sa.func.max))
+                counts: dict[tuple[str, str, str], dict[str, int | str]] = {}
                 for row in rows:
                     key = row.check_id, row.object, row.fingerprint
-                    counts.setdefault(key, {})[row.run_id] = 1 if row.violations is None else row.violations
-                made.append(
-                    Trend(
-                        latest["said"],
-                        tuple(map(_point, runs)),
-                        tuple(
-                            (c, o, tuple(by_run.get(i) for i in ids)) for (c, o, _), by_run in sorted(counts.items())
-                        ),
-                    )
+                    count = THERE if row.violations is None else row.violations
+                    counts.setdefault(key, {})[row.run_id] = UNCHECKED if row.status == UNCHECKED else count
+                followed = (
+                    Followed(c, o, tuple(by_run.get(i) for i in ids), firsts[name].at, lasts[name].at)
+                    for (c, o, name), by_run in sorted(counts.items())
+                    if name in firsts
                 )
+                made.append(Trend(latest["said"], len(every), tuple(map(_point, runs)), tuple(followed)))
         return tuple(sorted(made, key=lambda trend: trend.said))
 
 
@@ -226,8 +269,39 @@ def _of(database: str, scope: str | None = None) -> sa.Select[Any]:
     return chosen.where(_runs.c.scope == scope) if scope is not None else chosen
 
 
+def _edge(connection: sa.Connection, database: str, edge: Any) -> dict[str, Any]:
+    """Of each finding of the database the first or the last time (`edge`: min or max) it was reported: `at`, `violations`."""
+    reported = _findings.c.status != UNCHECKED
+    joined = _findings.join(_runs, sa.and_(_runs.c.id == _findings.c.run_id, _runs.c.database == database))
+    times = (
+        sa.select(_findings.c.fingerprint, edge(_runs.c.started_at).label("at"))
+        .select_from(joined)
+        .where(reported)
+        .group_by(_findings.c.fingerprint)
+        .subquery()
+    )
+    then = sa.and_(times.c.fingerprint == _findings.c.fingerprint, times.c.at == _runs.c.started_at)
+    chosen = sa.select(_findings.c.fingerprint, times.c.at, _findings.c.violations).where(reported)
+    return {row.fingerprint: row for row in connection.execute(chosen.select_from(joined.join(times, then)))}
+
+
+def _prune(connection: sa.Connection, database: str, scope: str, keep: int) -> int:
+    runs = connection.execute(_of(database, scope).with_only_columns(_runs.c.id, _runs.c.started_at)).all()
+    if len(runs) <= keep:
+        return 0
+    current = sa.select(_findings.c.fingerprint).where(_findings.c.run_id == runs[-1].id)
+    there = set(connection.execute(current).scalars())
+    first = {row.at for name, row in _edge(connection, database, sa.func.min).items() if name in there}
+    old = [run.id for run in runs[:-keep] if run.started_at not in first]
+    for start in range(0, len(old), 500):
+        chunk = old[start : start + 500]
+        connection.execute(_findings.delete().where(_findings.c.run_id.in_(chunk)))
+        connection.execute(_runs.delete().where(_runs.c.id.in_(chunk)))
+    return len(old)
+
+
 def _point(run: Any) -> Point:
-    names = ("started_at", "error", "warning", "info", "not_checked", "status")
+    names = ("started_at", "error", "warning", "info", "not_checked", "status", "finished_at")
     return Point(*(run[name] for name in names))
 
 
@@ -243,17 +317,80 @@ def _row(run: str, finding: Finding) -> dict[str, Any]:
     }
 
 
-def _since(started_at: str, before: dict[str, int | None], now: tuple[Finding, ...]) -> str:
-    counts = {finding.fingerprint: finding.evidence and finding.evidence.violations for finding in now}
-    both = [(before[name] or 0, counts[name] or 0) for name in before.keys() & counts.keys()]
+def _carried(run: str, gone: Gone) -> dict[str, Any]:
+    return {
+        "run_id": run,
+        "fingerprint": gone.fingerprint,
+        "check_id": gone.check,
+        "severity": gone.severity,
+        "status": UNCHECKED,
+        "object": gone.object,
+        "violations": gone.violations,
+    }
+
+
+def _changes(run: Any, rows: Sequence[Any], audit: Audit) -> Changes:
+    """What is different since that run, which left these rows. What was accepted then or is now counts neither way."""
+    before = {row.fingerprint: row for row in rows if row.status in ("new", UNCHECKED)}
+    opened = {finding.fingerprint: finding for finding in audit.open_findings}
+    present = {finding.fingerprint for finding in audit.findings}
+    moves = {name: _move(before[name], opened[name]) for name in opened if name in before}
+    gone = [row for name, row in before.items() if name not in present]
+    outcomes = _outcomes(audit, {row.check_id for row in gone})
+    return Changes(
+        run["started_at"],
+        run["status"],
+        tuple(name for name in opened if name not in before),
+        tuple(name for name, move in moves.items() if move == "worse"),
+        tuple(name for name, move in moves.items() if move == "better"),
+        tuple(
+            Gone(row.check_id, row.object, row.fingerprint, row.severity, row.violations, outcome)
+            for row in gone
+            # Where it did fail, another check reports the defect in its place.
+            if (outcome := outcomes.get((row.check_id, row.object), outcomes[row.check_id, ""])) != "failed"
+        ),
+    )
+
+
+def _move(row: Any, finding: Finding) -> str:
+    rank = Severity(row.severity).rank
+    if finding.severity.rank != rank:
+        return "worse" if finding.severity.rank < rank else "better"
+    evidence = finding.evidence
+    if evidence is None or evidence.violations is None or row.violations is None:
+        return ""
+    if evidence.violations > row.violations:
+        return "worse"
+    # A count that is only a lower bound proves no decline.
+    return "better" if evidence.violations < row.violations and evidence.exact else ""
+
+
+def _outcomes(audit: Audit, checks: set[str]) -> dict[tuple[str, str], str]:
+    """What there is to say of findings of these checks that are not reported any more, by check and object: failed, fixed,
+    or not_checked. The object "" stands for all others: whatever a check could not look at leaves those open."""
+    found = {(check, ""): "fixed" for check in checks}
+    for entry in audit.coverage:
+        if entry.check not in checks:
+            continue
+        if entry.outcome == "not_checked":
+            found[entry.check, ""] = "not_checked"
+        key = entry.check, described(entry.object)
+        outcome = {"failed": "failed", "passed": "fixed"}.get(entry.outcome, "not_checked")
+        found[key] = max(found.get(key, ""), outcome, key=("", "fixed", "not_checked", "failed").index)
+    return found
+
+
+def _since(changes: Changes) -> str:
+    fixed = sum(finding.outcome == "fixed" for finding in changes.gone)
     groups = (
-        (len(counts.keys() - before.keys()), "new"),
-        (sum(then < today for then, today in both), "worse"),
-        (sum(then > today for then, today in both), "better"),
-        (len(before.keys() - counts.keys()), "no longer reported"),
+        (len(changes.new), "new"),
+        (len(changes.worse), "worse"),
+        (len(changes.better), "better"),
+        (fixed, "fixed"),
+        (len(changes.gone) - fixed, "not looked at again"),
     )
     said = ", ".join(f"{count:,} {word}" for count, word in groups if count) or "nothing has changed"
-    return f"since the last run ({moment(started_at)}): {said}"
+    return f"since the last run ({moment(changes.since)}): {said}"
 
 
 def _identity(audit: Audit) -> str:

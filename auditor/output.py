@@ -31,8 +31,9 @@ def _in_place(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def write(text: str, path: Path | None) -> None:
-    """Writes to `path`, readable by its owner only and put in place whole; to standard output without a path.
+def write(text: str, path: Path | None, *, shared: bool = False) -> None:
+    """Writes to `path`, readable by its owner only (`shared`: by its group too) and put in place whole; to standard output
+    without a path.
 
     Raises UsageError when the file system refuses.
     """
@@ -59,6 +60,7 @@ def write(text: str, path: Path | None) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            os.fchmod(file.fileno(), 0o640 if shared else 0o600)
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except OSError as error:

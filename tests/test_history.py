@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +15,15 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from auditor.audit import Audit, from_json
-from auditor.check import Past
+from auditor.check import Past, Seen
 from auditor.errors import UsageError
 from auditor.history import VERSION, History
-from auditor.report import Options, render
+from auditor.report import Options, past, render
+from auditor.report.layout import width
 from auditor.report.wording import since
 from tests.conftest import Make
-from tests.helpers import audit, run_auditor
+from tests.helpers import audit, login, run_auditor
+from tests.pages import Page
 from tests.reports import CHECKS, hostile_script
 
 pytestmark = pytest.mark.once
@@ -69,7 +72,8 @@ def test_a_finding_is_followed_from_run_to_run(database: Make, place: str) -> No
     second = on(audit(dsn, select=CHECKS), 19)
     told = History(place).told(second)
     (orphans,) = [finding for finding in told.findings if finding.check == "references/orphan-rows"]
-    assert orphans.past == Past("2026-11-18T03:00:00.000+00:00", 2, 2)
+    began = "2026-11-18T03:00:00.000+00:00"
+    assert orphans.past == Past(began, 2, 2, began, (Seen(began, 2),))
     assert since(orphans) == " · since 18 Nov 2026 (2 until now)"
     assert told.notes[0] == "since the last run (18 Nov 2026, 03:00 UTC): 1 worse"
     History(place).record(told)
@@ -82,11 +86,11 @@ def test_a_finding_is_followed_from_run_to_run(database: Make, place: str) -> No
     third = History(place).told(on(audit(dsn, select=CHECKS), 20))
     (orphans,) = [finding for finding in third.findings if finding.check == "references/orphan-rows"]
     assert since(orphans) == " · since 18 Nov 2026 (2 then and 4 last time)"
-    assert third.notes[0] == "since the last run (19 Nov 2026, 03:00 UTC): 1 new, 1 better, 1 no longer reported"
+    assert third.notes[0] == "since the last run (19 Nov 2026, 03:00 UTC): 1 new, 1 better, 1 fixed"
     assert [point.at[:10] for point in third.past] == ["2026-11-18", "2026-11-19"]
     History(place).record(third)
     (trend,) = History(place).trends(10)
-    counts = {(check, subject): counts for check, subject, counts in trend.findings}
+    counts = {(one.check, one.object): one.counts for one in trend.findings}
     assert counts["references/orphan-rows", "constraint sources_target on public.sources"] == (2, 4, 3)
     assert [len([c for c in counts.values() if c[run] is not None]) for run in range(3)] == [2, 2, 2]
 
@@ -114,6 +118,95 @@ def test_every_report_tells_the_past(database: Make, tmp_path: Path) -> None:
     assert '<figure class="trend">' not in render(audit(dsn, select=CHECKS), "html", Options())
     again = from_json(render(told, "json", Options()), "report")
     assert (again.past, again.findings[0].past) == (told.past, told.findings[0].past)
+
+
+def test_the_page_draws_the_runs_and_each_finding(database: Make, tmp_path: Path) -> None:
+    dsn = database(TABLES)
+    history = History(str(tmp_path / "h.db"))
+    poor = login(dsn, "GRANT SELECT ON targets TO {role}")
+    for day in (18, 19, 20, 21):
+        result = history.told(on(audit(poor if day == 20 else dsn, select=CHECKS), day))
+        history.record(result)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(f"INSERT INTO sources VALUES ({day}, 9)".encode())
+    text = render(result, "html", Options())
+    page = Page(text)
+    assert page.whole
+    assert not [1 for _, attributes in page.tags if "style" in attributes]
+    figure = text.partition('<figure class="trend">')[2].partition("</figure>")[0]
+    assert figure.count("<g><title>") == 4
+    assert figure.count('<path class="left"') == 1  # the incomplete one
+    assert "a dash below: incomplete" in figure
+    rows = re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', figure)
+    assert [(when, re.findall(r">(\d+)<", cells)) for when, cells in rows] == [
+        (f"{day} Nov 2026, 03:00 UTC", [errors, "0", "0", left])
+        for day, errors, left in ((21, "2", "0"), (20, "1", "2"), (19, "2", "0"), (18, "2", "0"))
+    ]
+    told = (
+        "first seen 18 Nov 2026, before this run last seen 19 Nov 2026; rows: 2 on 18 Nov 2026, 3 on 19 Nov 2026, 5 now"
+    )
+    (line,) = re.findall(rf'<svg class="line" role="img" aria-label="{told}".*?</svg>', text)
+    bars = {
+        name: re.findall(r"M(\d+) 18h4v-([\d.]+)", path) for name, path in re.findall(r'<path (.*?)d="(.*?)"', line)
+    }
+    # None for the night that could not look; heights are shares of the most.
+    assert bars == {"": [("0", "7.2"), ("6", "10.8")], 'class="now" ': [("18", "18")]}
+    assert f"<title>{told}</title>" in line
+    assert f"Over time: {told}" in text
+    assert f"Over time: {told}." in render(result, "markdown", Options())
+    (orphans,) = [one for one in json.loads(render(result, "json", Options()))["findings"] if "orphan" in one["check"]]
+    assert [(run["at"][:10], run["violations"]) for run in orphans["past"]["runs"]] == [
+        ("2026-11-18", 2),
+        ("2026-11-19", 3),
+    ]
+
+
+def test_old_runs_go_and_since_when_a_finding_is_there_stays_known(database: Make, place: str) -> None:
+    history, result = History(place), audit(database(TABLES), select=CHECKS)
+    assert history.prune(1) == 0  # nothing has been kept yet
+    other = replace(result, run=replace(result.run, options={**result.run.options, "select": ["references"]}))
+
+    def days() -> list[str]:
+        (trend,) = history.trends(100)
+        return [point.at[8:10] for point in trend.points]
+
+    history.record(replace(on(other, 1), run=replace(on(other, 1).run, id="another question")))
+    for day in range(1, 7):
+        history.record(history.told(on(result, day)), keep=3)
+    assert days() == ["01", "04", "05", "06"]
+    told = history.told(on(result, 7))
+    assert [finding.past.first_seen[:10] for finding in told.findings if finding.past] == ["2026-11-01"] * 2
+    assert history.prune(2) == 1
+    assert days() == ["01", "05", "06"]
+    history.record(history.told(replace(on(result, 7), findings=())), keep=3)
+    assert days() == ["05", "06", "07"]  # nothing is there any more that was first seen on the 1st
+    assert len(history.told(other).past) == 1  # who asks something else is counted apart
+
+
+def test_the_past_in_eighty_columns(database: Make, tmp_path: Path) -> None:
+    dsn = database(TABLES, hostile_script())
+    history = History(str(tmp_path / "h.db"))
+    poor = login(dsn, "GRANT SELECT ON targets TO {role}")
+    whole, partly = audit(dsn, select=CHECKS), audit(poor, select=CHECKS)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP TABLE gone; DELETE FROM sources WHERE id = 1")
+    less = audit(dsn, select=CHECKS)
+    for day in range(1, 13):
+        history.record(history.told(on(partly if day == 3 else whole if day < 11 else less, day)))
+    said = past.render(history.trends(10), 80)
+    assert max(map(width, said.splitlines())) <= 80
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", said)
+    words = " ".join(said.split())
+    assert ": 12 runs, the last 10 of them 3 Nov 2026, 03:00 UTC: " in words
+    assert " (incomplete) 4 Nov 2026" in words
+    there, gone = words.partition(" There: ")[2].split(" Gone: ")
+    counts = " → ".join(["?", *["2"] * 7, "1", "1"])
+    assert f"constraint sources_target on public.sources, references/orphan-rows: {counts} (since 1 Nov 2026)" in there
+    counts = " → ".join(["x", *["0"] * 7, "-", "-"])
+    assert f"nullability/set-null-on-not-null: {counts} (seen 1 Nov 2026 to 10 Nov 2026)" in gone
+    signs = "x: there, by the catalog; no rows were counted ?: not looked at again by an incomplete run -: not reported"
+    assert gone.endswith(signs)
 
 
 def test_hostile_names_pass_through(database: Make, place: str) -> None:
@@ -209,6 +302,8 @@ def test_the_command(database: Make, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r.json").read_text())["past"]
     (tmp_path / "auditor.toml").write_text('[history]\nurl = "h.db"\n')
     said = run_auditor("history", cwd=tmp_path).stdout
-    assert "constraint sources_target on public.sources, references/orphan-rows: 2 → 2" in " ".join(said.split())
+    assert "constraint sources_target on public.sources, references/orphan-rows: 2 → 2 (since " in " ".join(
+        said.split()
+    )
     assert max(map(len, said.splitlines())) <= 80
     assert run_auditor("history", cwd=tmp_path / "..").returncode == 2

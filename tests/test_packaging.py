@@ -61,7 +61,7 @@ def test_wheel_says_what_it_is(built: Path) -> None:
     assert metadata["Name"] == "pg-integrity-auditor"
     assert metadata["Version"] == auditor.__version__
     assert metadata["Requires-Python"] == ">=3.11"
-    assert metadata.get_all("Provides-Extra") == ["demo", "dev"]
+    assert metadata.get_all("Provides-Extra") == ["demo", "dev", "notify"]
     needed = {re.split(r"[^\w-]", line)[0] for line in metadata.get_all("Requires-Dist", []) if "extra ==" not in line}
     assert needed == {"psycopg", "sqlalchemy", "typer", "jinja2", "pydantic", "prometheus-client"}
 
@@ -159,4 +159,4 @@ def test_ci_can_be_run() -> None:
 def test_image_does_not_run_as_root() -> None:
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     stage = lines[max(number for number, line in enumerate(lines) if line.startswith("FROM ")) :]
-    assert "USER auditor" in stage
+    assert [line for line in stage if line.startswith("USER ")] == ["USER 10001:10001"]

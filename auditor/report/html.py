@@ -25,7 +25,7 @@ from auditor.content import folder
 from auditor.errors import UsageError
 from auditor.registry import Check, load, selected
 from auditor.report import Options
-from auditor.report.past import chart
+from auditor.report.past import Line, chart, follow
 from auditor.report.picture import Picture, draw
 from auditor.report.wording import estimated, since
 from auditor.text import ident, idents, one_line, plural, qualified, safe_text
@@ -182,6 +182,7 @@ class Shown:
     picture: Picture | None
     numeric: frozenset[str]  # columns of the sample that hold numbers only
     ignore: str
+    line: Line | None = None  # its past
 
     @property
     def family(self) -> str:
@@ -196,8 +197,8 @@ _SELECT = re.compile(
 _NUMBER = re.compile(r"-?\d+(\.\d+)?\Z")
 
 
-def shown(finding: Finding) -> Shown:
-    """A finding made ready for the page."""
+def shown(finding: Finding, line: Line | None = None) -> Shown:
+    """A finding made ready for the page, `line` the drawing of its past."""
     evidence, names = finding.evidence, names_of(finding)
     select = _SELECT.match(evidence.sql) if evidence and evidence.sql else None
     percent, part = "", 0.0
@@ -223,6 +224,7 @@ def shown(finding: Finding) -> Shown:
         picture(finding, select["table"] if select else ""),
         numeric,
         ignore_entry(finding),
+        line,
     )
 
 
@@ -403,7 +405,8 @@ def policy(style: str, script: str) -> str:
 def render(audit: Audit, options: Options) -> str:
     """The report as one HTML document."""
     style, script = source("report.css"), source("report.js")
-    findings = [shown(finding) for finding in audit.findings]
+    drawn = follow(audit)
+    findings = [shown(finding, drawn(finding)) for finding in audit.findings]
     opened = [entry for entry in findings if entry.finding.status == "new"]
     checks = load()
     used = {entry.check for entry in audit.coverage} | {finding.check for finding in audit.findings}

@@ -21,6 +21,7 @@ from auditor.audit import Audit
 from auditor.check import Evidence, Finding, Severity
 from auditor.report import Options
 from auditor.report.layout import elide
+from auditor.report.past import story
 from auditor.report.template import template
 from auditor.report.wording import (
     SYMBOLS,
@@ -233,6 +234,7 @@ def _finding(finding: Finding) -> str:
     sample = _sampled(evidence)
     text = _template("_finding.md").render(
         finding=finding,
+        story=story(finding),
         sample=sample,
         sampled=_how_many(evidence) if evidence else "",
         predicate=_predicate(evidence),

@@ -14,7 +14,8 @@ from auditor.text import one_line
 
 
 def render(audit: Audit, options: Options) -> str:
-    """The report as metrics. `auditor_last_complete_timestamp_seconds` is there only when nothing was left unchecked."""
+    """The report as metrics. `auditor_last_complete_timestamp_seconds` is that of this run, or of the last complete one that
+    the history knows; without either it is not there."""
     registry = CollectorRegistry()
     database = one_line(audit.database.name)
 
@@ -40,6 +41,8 @@ def render(audit: Audit, options: Options) -> str:
     gauge("last_run_timestamp_seconds", "When the audit ended.").labels(database).set(finished)
     complete = audit.run.status == "complete"
     gauge("run_complete", "1 if everything asked for was checked.").labels(database).set(complete)
-    if complete:
-        gauge("last_complete_timestamp_seconds", "When an audit left nothing out.").labels(database).set(finished)
+    ended = [point.ended for point in audit.past if point.status == "complete" and point.ended]
+    if complete or ended:
+        last = finished if complete else datetime.fromisoformat(ended[-1]).timestamp()
+        gauge("last_complete_timestamp_seconds", "When an audit left nothing out.").labels(database).set(last)
     return generate_latest(registry).decode()
