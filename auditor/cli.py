@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from auditor.errors import AuditorError, ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from auditor.audit import Audit
+    from auditor.audit import Audit, Find
     from auditor.config import Settings
     from auditor.connection import Target
     from auditor.history import History
@@ -151,6 +151,21 @@ HistoryPlace = Annotated[
         metavar="FILE|URL",
         help="Keep the audit there and tell what has changed since the last one: a file (SQLite), or postgresql://..."
         "  [default: none]",
+    ),
+]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN",
+        help="Go on with a run that was not complete: its JSON report, or with --history its id, the beginning of it, or last."
+        "  [default: none]",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN",
+        help="Do not read what is proven to be unchanged since that run, named as for --resume.  [default: read all]",
     ),
 ]
 SampleValues = Annotated[
@@ -323,6 +338,8 @@ def audit(
         Path | None, typer.Option(metavar="FILE", help="A JSON report whose findings are known.  [default: none]")
     ] = None,
     history: HistoryPlace = None,
+    resume: Resume = None,
+    since: Since = None,
     config: Config = None,
     pace: Pace = None,
     jobs: Jobs = None,
@@ -371,6 +388,9 @@ def audit(
     past = _history(settings, history)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
+    if resume is not None and since is not None:
+        raise UsageError("--resume and --since exclude each other: one goes on with a run, the other begins anew")
+    auditor.resume, auditor.since = _earlier(resume, past, "--resume"), _earlier(since, past, "--since")
     result = auditor.run() if past is None else past.told(auditor.run())
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
@@ -384,13 +404,16 @@ def _known(baseline: Path | None) -> frozenset[str]:
     return frozenset(finding.fingerprint for finding in _report(baseline).findings) if baseline else frozenset()
 
 
-def _report(path: Path) -> Audit:
-    from auditor.audit import from_json
+def _earlier(name: str | None, past: History | None, option: str) -> Find | None:
+    from auditor.runs import finder
 
-    try:
-        return from_json(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    return None if name is None else finder(name, past, option)
+
+
+def _report(path: Path) -> Audit:
+    from auditor.runs import report
+
+    return report(path)
 
 
 def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *, quiet: bool, verbose: bool) -> None:

@@ -17,15 +17,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from auditor.audit import Audit, Past, Point
+from auditor.audit import Audit, Database, Past, Point, Run, from_json, to_json
 from auditor.check import Finding
 from auditor.diff import ASKING
 from auditor.errors import UsageError
 from auditor.report.wording import described, moment
 from auditor.text import one_line
 
-VERSION = 1
+VERSION = 2
 LONGEST = 60  # points of a trend
+REPORTS = 20  # of a database, the newest ones: what --resume and --since begin with
 _LOCK = zlib.crc32(b"auditor history")
 
 _tables = sa.MetaData()
@@ -34,7 +35,9 @@ _runs = sa.Table(
     "auditor_runs",
     _tables,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("database", sa.Text, nullable=False, index=True),  # what is the same from run to run, see `_identity`
+    sa.Column(
+        "database", sa.Text, nullable=False, index=True
+    ),  # what is the same from run to run, see `Database.identity`
     sa.Column("said", sa.Text, nullable=False),  # the database's name and place, for the reader
     sa.Column("scope", sa.String(16), nullable=False),  # what was asked for: only equal ones can be compared
     sa.Column("depth", sa.String(10), nullable=False),
@@ -55,6 +58,12 @@ _findings = sa.Table(
     sa.Column("object", sa.Text, nullable=False),
     sa.Column("violations", sa.BigInteger),
     sa.Index("auditor_findings_fingerprint", "fingerprint"),
+)
+_reports = sa.Table(  # since schema 2
+    "auditor_reports",
+    _tables,
+    sa.Column("run_id", sa.ForeignKey("auditor_runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("report", sa.LargeBinary, nullable=False),  # the JSON report without its samples, compressed
 )
 
 
@@ -94,10 +103,13 @@ class History:
             sa.event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         with self._transaction() as connection:
             found = connection.execute(sa.select(_version.c.version)).scalar_one() if _begun(connection) else VERSION
-        if found > VERSION:
-            raise UsageError(
-                f"the history in {self.place} is of a newer auditor (schema {found}, this one knows {VERSION})"
-            )
+            if found > VERSION:
+                raise UsageError(
+                    f"the history in {self.place} is of a newer auditor (schema {found}, this one knows {VERSION})"
+                )
+            if found < VERSION:
+                _tables.create_all(connection)  # those that are not there yet
+                connection.execute(_version.update().values(version=VERSION))
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -116,9 +128,9 @@ class History:
         with self._transaction() as connection:
             if not _begun(connection):
                 return audit
-            runs = connection.execute(_of(_identity(audit), _scope(audit))).mappings().all()[-LONGEST:]
+            runs = connection.execute(_of(audit.database.identity, _scope(audit.run))).mappings().all()[-LONGEST:]
             seen = sa.select(_findings.c.fingerprint, _findings.c.violations, _runs.c.started_at, _runs.c.id)
-            same = sa.and_(_runs.c.database == _identity(audit), _runs.c.id == _findings.c.run_id)
+            same = sa.and_(_runs.c.database == audit.database.identity, _runs.c.id == _findings.c.run_id)
             rows = connection.execute(seen.join_from(_findings, _runs, same).order_by(_runs.c.started_at)).all()
         first: dict[str, Any] = {}
         last: dict[str, Any] = {}
@@ -154,9 +166,9 @@ class History:
             connection.execute(
                 _runs.insert().values(
                     id=audit.run.id,
-                    database=_identity(audit),
+                    database=audit.database.identity,
                     said=_said(audit),
-                    scope=_scope(audit),
+                    scope=_scope(audit.run),
                     depth=audit.run.depth,
                     status=audit.run.status,
                     started_at=audit.run.started_at,
@@ -166,6 +178,34 @@ class History:
             )
             if audit.findings:
                 connection.execute(_findings.insert(), [_row(audit.run.id, finding) for finding in audit.findings])
+            connection.execute(_reports.insert().values(run_id=audit.run.id, report=_packed(audit)))
+            kept = _of(audit.database.identity).with_only_columns(_runs.c.id).order_by(None)
+            newest = kept.order_by(_runs.c.started_at.desc()).limit(REPORTS)
+            connection.execute(_reports.delete().where(_reports.c.run_id.in_(kept), _reports.c.run_id.not_in(newest)))
+
+    def report(self, name: str, option: str) -> Audit:
+        """The run whose id begins with `name`, without samples. Raises UsageError, which names `option`, if there is not one."""
+        with self._transaction() as connection:
+            begun = _begun(connection)
+            rows = (
+                connection.execute(_kept().where(_runs.c.id.startswith(name, autoescape=True))).all() if begun else []
+            )
+        if len(rows) != 1:
+            how = f"{len(rows)} runs' ids begin so" if rows else "no run's id begins so; auditor history lists them"
+            raise UsageError(f"{option} {name}: in the history {self.place} {how}")
+        if rows[0].report is None:
+            raise UsageError(f"{option} {name}: of runs so old the history keeps counts only")
+        return _unpacked(rows[0].report, self.place)
+
+    def last(self, run: Run, database: Database) -> Audit | None:
+        """The last run of the database that asked for the same as this one will."""
+        with self._transaction() as connection:
+            if not _begun(connection):
+                return None
+            same = _runs.c.database == database.identity, _runs.c.scope == _scope(run)
+            newest = _kept().where(*same).order_by(_runs.c.started_at.desc()).limit(1)
+            row = connection.execute(newest).first()
+        return None if row is None or row.report is None else _unpacked(row.report, self.place)
 
     def _refuse_the_audited(self, connection: sa.Connection, audit: Audit) -> None:
         if connection.dialect.name != "postgresql":
@@ -216,6 +256,25 @@ def _begun(connection: sa.Connection) -> bool:
     return sa.inspect(connection).has_table(_version.name)
 
 
+def _kept() -> sa.Select[Any]:
+    return sa.select(_runs.c.id, _reports.c.report).join_from(_runs, _reports, isouter=True)
+
+
+def _packed(audit: Audit) -> bytes:
+    """The JSON report, compressed: names and counts, no values of rows."""
+
+    def bare(finding: Finding) -> Finding:
+        return finding.but(evidence=finding.evidence and replace(finding.evidence, sample=()))
+
+    answers = tuple(replace(given, evidence=replace(given.evidence, sample=())) for given in audit.answers)
+    without = replace(audit, findings=tuple(map(bare, audit.findings)), answers=answers, past=())
+    return zlib.compress(json.dumps(to_json(without)).encode())
+
+
+def _unpacked(report: bytes, place: str) -> Audit:
+    return from_json(zlib.decompress(report), f"a report in {place}")
+
+
 def _begin_by_hand(connection: Any, _: object) -> None:
     connection.isolation_level = None  # the driver would begin no transaction before CREATE TABLE
     connection.execute("PRAGMA foreign_keys = ON")
@@ -256,18 +315,11 @@ def _since(started_at: str, before: dict[str, int | None], now: tuple[Finding, .
     return f"since the last run ({moment(started_at)}): {said}"
 
 
-def _identity(audit: Audit) -> str:
-    """What stays the same when a host is renamed or a standby is asked, where the login may see it."""
-    database = audit.database
-    cluster = database.system_identifier or f"{database.host}:{database.port}"
-    return one_line(f"{cluster}/{database.name}")
-
-
 def _said(audit: Audit) -> str:
     return one_line(f"{audit.database.name} on {audit.database.host or 'this machine'}:{audit.database.port}")
 
 
-def _scope(audit: Audit) -> str:
-    options = audit.run.options
-    asked = [audit.run.depth, *(options.get(name) for name in (*ASKING, "declared"))]
+def _scope(run: Run) -> str:
+    options = run.options
+    asked = [run.depth, *(options.get(name) for name in (*ASKING, "declared"))]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]
