@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 from auditor.errors import AuditorError, ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from auditor.audit import Audit, Find
+    from auditor.audit import Audit
     from auditor.config import Settings
     from auditor.connection import Target
     from auditor.history import History
@@ -380,6 +380,7 @@ def audit(
         statement_timeout=statement_timeout,
         lock_timeout=lock_timeout,
         time_budget=time_budget,
+        since=since,
         samples=samples,
         fail_on=fail_on,
         allow_incomplete=allow_incomplete,
@@ -390,7 +391,13 @@ def audit(
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _known(baseline))
     if resume is not None and since is not None:
         raise UsageError("--resume and --since exclude each other: one goes on with a run, the other begins anew")
-    auditor.resume, auditor.since = _earlier(resume, past, "--resume"), _earlier(since, past, "--since")
+    if resume is not None or settings.audit.since:
+        from auditor.runs import finder
+
+        if resume is not None:
+            auditor.resume = finder(resume, past, "--resume")
+        else:
+            auditor.since = finder(settings.audit.since or "", past, "--since")
     result = auditor.run() if past is None else past.told(auditor.run())
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
@@ -402,12 +409,6 @@ def audit(
 
 def _known(baseline: Path | None) -> frozenset[str]:
     return frozenset(finding.fingerprint for finding in _report(baseline).findings) if baseline else frozenset()
-
-
-def _earlier(name: str | None, past: History | None, option: str) -> Find | None:
-    from auditor.runs import finder
-
-    return None if name is None else finder(name, past, option)
 
 
 def _report(path: Path) -> Audit:

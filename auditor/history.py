@@ -69,9 +69,11 @@ _reports = sa.Table(  # since schema 2
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A database over its runs, the oldest first, and what became of each finding: `(check, object, counts by run)`."""
+    """A database over its runs, the oldest first, and what became of each finding: `(check, object, counts by run)`; `runs`
+    are their ids."""
 
     said: str
+    runs: tuple[str, ...]
     points: tuple[Point, ...]
     findings: tuple[tuple[str, str, tuple[int | None, ...]], ...]
 
@@ -242,6 +244,7 @@ class History:
                 made.append(
                     Trend(
                         latest["said"],
+                        tuple(ids),
                         tuple(map(_point, runs)),
                         tuple(
                             (c, o, tuple(by_run.get(i) for i in ids)) for (c, o, _), by_run in sorted(counts.items())

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.audit import Audit, Database, Find, Run, from_json
-from auditor.diff import ASKING
 from auditor.earlier import sources
 from auditor.errors import UsageError
 from auditor.text import listed
@@ -52,6 +51,8 @@ def finder(name: str, history: History | None, option: str) -> Find:
 
 def _resumable(earlier: Audit, run: Run, database: Database, option: str) -> None:
     """Raises UsageError, which says why this run cannot go on with the earlier one."""
+    from auditor.diff import ASKING
+
     if earlier.run.status != "incomplete":
         raise UsageError(f"{option}: that run is complete; --since takes over what has not changed since")
     if earlier.database.identity != database.identity:

@@ -88,8 +88,9 @@ def render(trends: tuple[Trend, ...], width: int = 80) -> str:
 
 def _trend(trend: Trend, width: int) -> Iterator[str]:
     yield from wrap(line(trend.said), width)
-    for point in trend.points:
-        yield from wrap(f"{_said(point)}{'' if point.status == 'complete' else ' (incomplete)'}", width, "  ", "    ")
+    for run, point in zip(trend.runs, trend.points, strict=True):
+        left = "" if point.status == "complete" else " (incomplete)"
+        yield from wrap(f"{line(run[:8])}  {_said(point)}{left}", width, "  ", "            ")
     for check, subject, counts in trend.findings:
         told = " → ".join("-" if count is None else f"{count:,}" for count in counts)
         yield from wrap(f"{line(subject)}, {line(check)}: {told}", width, "    ", "      ")
