@@ -588,6 +588,7 @@ def test_what_changed_is_read_and_what_did_not_is_not(summarised: str) -> None:
     with psycopg.connect(summarised, autocommit=True) as connection:
         connection.execute("SET track_counts = off")
         connection.execute("VACUUM")
+        settled(connection)
         last = watched(summarised)
         for name, (script, same) in CHANGES.items():
             connection.execute(script.encode())
@@ -636,6 +637,7 @@ def test_what_was_written_while_the_earlier_run_went_on_is_a_change(summarised: 
     ):
         connection.execute("INSERT INTO gate VALUES (110, -110)")
         connection.execute("VACUUM")
+        settled(connection)
         gate = Gate(connection)
         config = WATCHED.replace('to = "targets(id)"\nwhere = "true"', f'to = "targets(id)"\nwhere = "{WAITS}"', 1)
         running = pool.submit(again, summarised, config, select=CHOSEN, lock_timeout=60.0)
@@ -650,7 +652,7 @@ def test_what_was_written_while_the_earlier_run_went_on_is_a_change(summarised: 
         assert "larger" not in left
         assert findings(second) != findings(first)
         # A child that was there in between, and only then.
-        connection.execute("INSERT INTO largest (id, target) VALUES (111, -1)")
+        connection.execute("INSERT INTO largest (id, target) VALUES (9111, -1)")
         connection.execute("VACUUM")
         settled(connection)
         gate = Gate(connection)
