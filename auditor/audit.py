@@ -285,8 +285,19 @@ class Auditor:
         options = self.settings.audit
         since = self._earlier = Since(known, self._questions, self._mark)
         left = self._started + (options.time_budget or math.inf) - time.monotonic()
-        since.prove(self.target, {task.probe: task.cost / options.connections for task in made.tasks}, left)
+        costs = {task.probe: task.cost / options.connections for task in made.tasks}
+        since.prove(self.target, costs, left, self._waiting(len(costs), sum(costs.values())))
         return ()
+
+    def _waiting(self, tasks: int, cost: float) -> Callable[[], None]:
+        """Tells that the server's summaries are waited for."""
+        from auditor.run import Progress
+
+        def told() -> None:
+            seconds = time.monotonic() - self._started
+            self.report(Progress(0, tasks, 0.0, cost, ("the server's summary of its log, once it is there",), seconds))
+
+        return told
 
     def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
         return _notes(catalog, made, self._ways)

@@ -81,7 +81,9 @@ def main() -> None:
             summarised(connection)
         logged = min(again(since, second) for _ in range(options.runs))
     print(f"{platform.python_implementation()} {platform.python_version()}, PostgreSQL 18, {os.cpu_count()} cores,")
-    print(f"{options.tables:,} tables of {options.rows:,} rows, depth full; best of {options.runs}, the first audit once.\n")
+    print(
+        f"{options.tables:,} tables of {options.rows:,} rows, depth full; best of {options.runs}, the first audit once.\n"
+    )
     print("| audit | measured | of the first | to reach |\n|---|---|---|---|")
     print(f"| the first: {rows:,} rows examined | {whole:.1f} s | | |")
     print(f"| again, the same snapshot | {same:.2f} s | {same / whole:.1%} | 2 % or less |")

@@ -139,7 +139,7 @@ def test_a_run_whose_time_is_used_up_is_gone_on_with_and_again(database: Make) -
     dsn = database(TABLES)
     with psycopg.connect(dsn, autocommit=True) as connection:
         gate = Gate(connection)
-        first = consistent(again(dsn, GATED, time_budget="1s", lock_timeout=60.0))
+        first = consistent(again(dsn, GATED, time_budget="5s", lock_timeout=60.0))
         assert (first.exit_code("never", allow_incomplete=False), titles(first)) == (4, [orphan("gate")])
         assert {entry.reason for entry in first.coverage if entry.outcome == "not_checked"} == {"budget"}
         second = again(dsn, GATED, resume=first, lock_timeout=0.1)
