@@ -4,7 +4,7 @@
 unique and a CHECK; all of it is proven anew (depth full). Then the same command with `--since`: (a) with nothing written in
 between, which the snapshot shows; (b) with rows written to another table, which the summaries of the write-ahead log show,
 after the checkpoint at which these end. Best of `--runs` for the two, the first audit once; everything included, as the
-command runs. The server has its default settings but for summarize_wal and max_wal_size.
+command runs. The server has its default settings but for summarize_wal, max_wal_size, and autovacuum, which would end transactions of its own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from run import LAST_LINE, server, timed
 def build(dsn: str, tables: int, rows: int) -> None:
     """Makes the database, vacuumed: reading it writes nothing."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for setting in ("summarize_wal = on", "max_wal_size = '8GB'"):
+        for setting in ("summarize_wal = on", "max_wal_size = '8GB'", "autovacuum = off"):
             connection.execute(f"ALTER SYSTEM SET {setting}".encode())
         connection.execute("SELECT pg_reload_conf()")
         connection.execute("CREATE TABLE elsewhere (id bigint PRIMARY KEY)")
