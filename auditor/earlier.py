@@ -35,11 +35,13 @@ from auditor.probe import (
     Probe,
     Relation,
     Values,
+    referenced_name,
 )
 from auditor.text import plural
 
 if TYPE_CHECKING:
     from auditor.probe.textbook import Samples
+    from auditor.statements import Token
 
 _SUMMARIES = 170000  # the first version that summarises its write-ahead log
 _EVERY = 0.5  # seconds between two looks at how far the summaries reach
@@ -554,23 +556,44 @@ _MOMENTS = (
     "tomorrow",
     "yesterday",
 )  # as text of a date (documentation: Date/Time Types, Special Values)
+_COUNTING = ("num_nulls", "num_nonnulls")
 
 
 def timeless(probe: Probe, catalog: Catalog) -> bool:
     """Whether the answer follows from the rows of the tables that the question names: no condition of it reads another
     table, asks for the time, or runs a function that may. A sequence gives out values that belong to no snapshot."""
-    from auditor.arbiter import countable
+    from auditor.arbiter import without_enums
     from auditor.statements import Scanner
 
     if isinstance(probe, Ahead):
         return False
-    texts = [text for text in _texts(probe) if text]
-    tokens = [token for text in texts for token in Scanner(text).tokens]
-    moment = any(
-        token.says(*_WHEN_AND_WHO) or (token.kind == "string" and any(m in token.value.lower() for m in _MOMENTS))
-        for token in tokens
-    )
-    return not moment and countable(texts, catalog)
+    names = {name for table, _ in probe.reads() for name in (table.name, referenced_name(table))}
+    return all(_computes(without_enums(Scanner(text).tokens, catalog), names) for text in _texts(probe) if text)
+
+
+def _computes(tokens: Sequence[Token], tables: set[str]) -> bool:
+    """Whether an expression over `tables` only computes and compares, and always the same."""
+    from auditor.arbiter import HARMLESS
+
+    def harmless(function: Token) -> bool:
+        return function.kind == "word" and function.value in (*HARMLESS, *_COUNTING)
+
+    for number, token in enumerate(tokens):
+        before = tokens[number - 1] if number else None
+        after, further = (*tokens[number + 1 : number + 3], None, None)[:2]
+        if token.kind in ("parameter", "other") or token.says("select", "operator", *_WHEN_AND_WHO):
+            return False
+        if token.kind == "string" and any(moment in token.value.lower() for moment in _MOMENTS):
+            return False
+        if token.marks("."):
+            called = further is not None and further.marks("(")
+            own = before is not None and before.names and before.value in tables and not called
+            counts = before is not None and before.says("pg_catalog") and after is not None and after.says(*_COUNTING)
+            if not (own or counts):
+                return False
+        elif token.names and after is not None and after.marks("(") and not harmless(token):
+            return False
+    return True
 
 
 def _texts(probe: Probe) -> Iterator[str | None]:

@@ -405,6 +405,16 @@ def test_nothing_is_read_where_no_transaction_has_ended(database: Make) -> None:
     assert "2 rows of public.gate point to 2 rows of public.targets that do not exist" in titles(fourth)
 
 
+def test_every_question_about_plain_tables_is_taken_over(database: Make) -> None:
+    dsn = database(
+        TABLES, "ALTER TABLE gate ADD CHECK (target < 9), ADD FOREIGN KEY (target) REFERENCES targets NOT VALID"
+    )
+    first, second = quiet(dsn, "", select=[], depth="full")
+    assert first.summary.probes > 10
+    assert second.summary.probes == 0
+    assert json.loads(content(second))["findings"] == json.loads(content(first))["findings"]
+
+
 def test_a_transaction_that_was_open_and_ends_is_a_change(database: Make) -> None:
     dsn = database(TABLES)
     with psycopg.connect(dsn) as other:
