@@ -35,9 +35,7 @@ _runs = sa.Table(
     "auditor_runs",
     _tables,
     sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column(
-        "database", sa.Text, nullable=False, index=True
-    ),  # what is the same from run to run, see `Database.identity`
+    sa.Column("database", sa.Text, nullable=False, index=True),  # what is the same from run to run, see `_identity`
     sa.Column("said", sa.Text, nullable=False),  # the database's name and place, for the reader
     sa.Column("scope", sa.String(16), nullable=False),  # what was asked for: only equal ones can be compared
     sa.Column("depth", sa.String(10), nullable=False),
@@ -63,17 +61,17 @@ _reports = sa.Table(  # since schema 2
     "auditor_reports",
     _tables,
     sa.Column("run_id", sa.ForeignKey("auditor_runs.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("report", sa.LargeBinary, nullable=False),  # the JSON report without its samples, compressed
+    sa.Column("report", sa.LargeBinary, nullable=False),  # see `_packed`
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A database over its runs, the oldest first, and what became of each finding: `(check, object, counts by run)`; `runs`
-    are their ids."""
+    """A database over its runs, the oldest first, and what became of each finding: `(check, object, counts by run)`; `ids`
+    name the runs."""
 
     said: str
-    runs: tuple[str, ...]
+    ids: tuple[str, ...]
     points: tuple[Point, ...]
     findings: tuple[tuple[str, str, tuple[int | None, ...]], ...]
 
@@ -130,9 +128,9 @@ class History:
         with self._transaction() as connection:
             if not _begun(connection):
                 return audit
-            runs = connection.execute(_of(audit.database.identity, _scope(audit.run))).mappings().all()[-LONGEST:]
+            runs = connection.execute(_of(_identity(audit), _scope(audit))).mappings().all()[-LONGEST:]
             seen = sa.select(_findings.c.fingerprint, _findings.c.violations, _runs.c.started_at, _runs.c.id)
-            same = sa.and_(_runs.c.database == audit.database.identity, _runs.c.id == _findings.c.run_id)
+            same = sa.and_(_runs.c.database == _identity(audit), _runs.c.id == _findings.c.run_id)
             rows = connection.execute(seen.join_from(_findings, _runs, same).order_by(_runs.c.started_at)).all()
         first: dict[str, Any] = {}
         last: dict[str, Any] = {}
@@ -168,9 +166,9 @@ class History:
             connection.execute(
                 _runs.insert().values(
                     id=audit.run.id,
-                    database=audit.database.identity,
+                    database=_identity(audit),
                     said=_said(audit),
-                    scope=_scope(audit.run),
+                    scope=_scope(audit),
                     depth=audit.run.depth,
                     status=audit.run.status,
                     started_at=audit.run.started_at,
@@ -181,12 +179,12 @@ class History:
             if audit.findings:
                 connection.execute(_findings.insert(), [_row(audit.run.id, finding) for finding in audit.findings])
             connection.execute(_reports.insert().values(run_id=audit.run.id, report=_packed(audit)))
-            kept = _of(audit.database.identity).with_only_columns(_runs.c.id).order_by(None)
+            kept = _of(_identity(audit)).with_only_columns(_runs.c.id).order_by(None)
             newest = kept.order_by(_runs.c.started_at.desc()).limit(REPORTS)
             connection.execute(_reports.delete().where(_reports.c.run_id.in_(kept), _reports.c.run_id.not_in(newest)))
 
     def report(self, name: str, option: str) -> Audit:
-        """The run whose id begins with `name`, without samples. Raises UsageError, which names `option`, if there is not one."""
+        """The run whose id begins with `name`, without findings and samples. Raises UsageError, which names `option`, if there is not one."""
         with self._transaction() as connection:
             begun = _begun(connection)
             rows = (
@@ -204,7 +202,7 @@ class History:
         with self._transaction() as connection:
             if not _begun(connection):
                 return None
-            same = _runs.c.database == database.identity, _runs.c.scope == _scope(run)
+            same = _runs.c.database == database.identity, _runs.c.scope == _asked(run)
             newest = _kept().where(*same).order_by(_runs.c.started_at.desc()).limit(1)
             row = connection.execute(newest).first()
         return None if row is None or row.report is None else _unpacked(row.report, self.place)
@@ -264,13 +262,11 @@ def _kept() -> sa.Select[Any]:
 
 
 def _packed(audit: Audit) -> bytes:
-    """The JSON report, compressed: names and counts, no values of rows."""
-
-    def bare(finding: Finding) -> Finding:
-        return finding.but(evidence=finding.evidence and replace(finding.evidence, sample=()))
-
-    answers = tuple(replace(given, evidence=replace(given.evidence, sample=())) for given in audit.answers)
-    without = replace(audit, findings=tuple(map(bare, audit.findings)), answers=answers, past=())
+    """What a later run may take over, as a JSON report: no finding, no answer that holds values of rows."""
+    answers = tuple(
+        replace(given, evidence=replace(given.evidence, sample=())) for given in audit.answers if not given.values
+    )
+    without = replace(audit, findings=(), answers=answers, notes=(), past=())
     return zlib.compress(json.dumps(to_json(without)).encode())
 
 
@@ -322,7 +318,15 @@ def _said(audit: Audit) -> str:
     return one_line(f"{audit.database.name} on {audit.database.host or 'this machine'}:{audit.database.port}")
 
 
-def _scope(run: Run) -> str:
+def _identity(audit: Audit) -> str:
+    return audit.database.identity
+
+
+def _scope(audit: Audit) -> str:
+    return _asked(audit.run)
+
+
+def _asked(run: Run) -> str:
     options = run.options
     asked = [run.depth, *(options.get(name) for name in (*ASKING, "declared"))]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

@@ -312,7 +312,7 @@ def test_a_history_of_the_first_schema_is_brought_up_to_date(database: Make, tmp
 
     result = again(database(TABLES), reference("gate"))
     script = FIRST_SCHEMA.format(
-        database=result.database.identity, scope=_scope(result.run), fingerprint=result.findings[0].fingerprint
+        database=result.database.identity, scope=_scope(result), fingerprint=result.findings[0].fingerprint
     )
     path = tmp_path / "old.db"
     with sqlite3.connect(path) as connection:

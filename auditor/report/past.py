@@ -88,7 +88,7 @@ def render(trends: tuple[Trend, ...], width: int = 80) -> str:
 
 def _trend(trend: Trend, width: int) -> Iterator[str]:
     yield from wrap(line(trend.said), width)
-    for run, point in zip(trend.runs, trend.points, strict=True):
+    for run, point in zip(trend.ids, trend.points, strict=True):
         left = "" if point.status == "complete" else " (incomplete)"
         yield from wrap(f"{line(run[:8])}  {_said(point)}{left}", width, "  ", "            ")
     for check, subject, counts in trend.findings:
