@@ -234,7 +234,7 @@ class Auditor:
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
     _position: Position | None = None
-    _mark: Mark = field(init=False)
+    _mark: Mark | None = None  # where rows are read
     _questions: Questions = field(init=False)
     _earlier: Earlier | None = None
     _answers: list[Given] = field(default_factory=list)
@@ -246,7 +246,8 @@ class Auditor:
         catalog, made, checks = self._planned()
         from auditor.probe.textbook import Samples
 
-        self._mark = mark(self._position or Position(), catalog, run.id, run.started_at)
+        if self._position is not None:
+            self._mark = mark(self._position, catalog, run.id, run.started_at)
         self._questions = Questions(catalog, Samples(self.settings.audit.samples, self.settings.audit.deny))
         notes: tuple[str, ...] = ()
         try:
@@ -274,7 +275,7 @@ class Auditor:
         """Opens the earlier run, if there is one to take over parts of; what is to be said if there is none."""
         find = self.resume or self.since
         found = find(run, _database(catalog.server)) if find else None
-        if find is None or self._position is None:
+        if find is None or self._mark is None:
             return ()
         if found is None:
             return ("there is no earlier run of this database that asked for the same: all was read",)
@@ -397,9 +398,9 @@ class Auditor:
         found: list[Answer | Failure] = []
         for task, known in zip(tasks, taken, strict=True):
             result = known.given.answer if known else next(results)
-            given = known.given if known else self._questions.given(task.probe, result, self._mark)
-            if given is not None and self._position is not None:
-                self._answers.append(given)
+            if self._mark is not None:
+                given = known.given if known else self._questions.given(task.probe, result, self._mark)
+                self._answers += [given] if given is not None else []
             found.append(result)
         details = [known.detail if known else "" for known in taken]
         return found, details, runner.left if runner is not None and runner.stopped else None
@@ -448,6 +449,8 @@ class Auditor:
         rows: int,
         notes: tuple[str, ...],
     ) -> Audit:
+        marks = self._earlier.marks(self._answers) if self._earlier else ()
+        marks += (self._mark,) if self._mark else ()
         left = sum(entry.outcome == "not_checked" for entry in self._coverage)
         shown = [finding for finding in findings if finding.status == "new"]
         count = {severity: sum(finding.severity is severity for finding in shown) for severity in Severity}
@@ -471,9 +474,7 @@ class Auditor:
             findings=findings,
             coverage=tuple(sorted(self._coverage, key=_coverage_order)),
             notes=notes,
-            marks=(*(self._earlier.marks(self._answers) if self._earlier else ()), self._mark)
-            if self._position
-            else (),
+            marks=marks,
             answers=tuple(sorted(self._answers, key=lambda given: given.question)),
         )
 
