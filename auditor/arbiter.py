@@ -573,7 +573,7 @@ def _implied(table: Table, predicate: str | None, by: str | None) -> bool | None
 # --- what may be asked of the server -------------------------------------------------------------------------------
 
 # Functions and keywords before a parenthesis that do nothing but compute.
-_HARMLESS = frozenset(
+HARMLESS = frozenset(
     (
         *("abs", "and", "any", "array", "btrim", "cast", "char", "character", "coalesce", "concat", "date"),
         *("date_trunc", "decimal", "extract", "greatest", "in", "is", "least", "left", "length", "like", "lower"),
@@ -606,12 +606,12 @@ def countable(texts: Iterable[str | None], catalog: Catalog | None = None) -> bo
     With the catalog, constants of its enums are known to be harmless too.
     """
     for text in texts:
-        tokens = _without_enums(Scanner(text or "").tokens, catalog)
+        tokens = without_enums(Scanner(text or "").tokens, catalog)
         for token, following in zip_longest(tokens, tokens[1:]):
             called = following is not None and following.marks("(")
             if token.marks(".") or token.says("select", "operator") or token.kind in ("parameter", "other"):
                 return False
-            if called and token.names and (token.kind == "name" or token.value not in _HARMLESS):
+            if called and token.names and (token.kind == "name" or token.value not in HARMLESS):
                 return False
     return True
 
@@ -664,7 +664,7 @@ def grounded(text: str) -> str:
     return text
 
 
-def _without_enums(tokens: list[Token], catalog: Catalog | None) -> list[Token]:
+def without_enums(tokens: list[Token], catalog: Catalog | None) -> list[Token]:
     """Without the casts `::schema.type` of the deparser to enums: reading a label runs nobody's code."""
     kept: list[Token] = []
     number = 0

@@ -8,7 +8,7 @@ import math
 import time
 import uuid
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -23,6 +23,7 @@ from auditor.catalog.read import read_catalog, read_locked
 from auditor.check import Ask, Depth, Finding, NotChecked, Object, Severity
 from auditor.check import Past as Past
 from auditor.connection import Session, Target, reason_of
+from auditor.earlier import Earlier, Given, Known, Mark, Position, Questions, Resumed, Since, mark, position
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
 from auditor.probe import Constants, Planned, Probe
@@ -32,7 +33,9 @@ from auditor.watchdog import watching
 
 if TYPE_CHECKING:
     from auditor.config import Ignore, Settings
-    from auditor.plan import Plan
+    from auditor.plan import Plan, Task
+    from auditor.probe import Answer
+    from auditor.run import Failure, Runner
 
 SCHEMA_VERSION = 1
 
@@ -68,6 +71,11 @@ class Database:
     server_version: str
     system_identifier: str | None
     is_standby: bool
+
+    @property
+    def identity(self) -> str:
+        """What stays the same when a host is renamed or a standby is asked, where the login may see it."""
+        return one_line(f"{self.system_identifier or f'{self.host}:{self.port}'}/{self.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +162,8 @@ class Changes:
 @dataclass(frozen=True, slots=True)
 class Audit:
     """A finished audit. `notes` are sentences about the run itself that the reader should know, `past` earlier audits that
-    asked for the same, the oldest first, `changes` what is different since the last of them."""
+    asked for the same, the oldest first, `changes` what is different since the last of them. `marks` and `answers` are for later
+    runs that take over parts of this one."""
 
     tool: Tool
     run: Run
@@ -165,6 +174,8 @@ class Audit:
     notes: tuple[str, ...] = ()
     past: tuple[Point, ...] = ()
     changes: Changes | None = None
+    marks: tuple[Mark, ...] = ()
+    answers: tuple[Given, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
     @property
@@ -222,6 +233,9 @@ def _grown(known: Finding, now: Finding) -> str:
     return f"{known.evidence.violations:,} in the baseline, {least}{now.evidence.violations:,} now"
 
 
+# The report of the earlier run that one with these options, of this database, is to take over parts of.
+Find = Callable[[Run, Database], Audit | None]
+
 _CATALOG_TRIES = 3
 _UNWATCHED = 0.4  # seconds of reading the catalog before somebody looks who waits for it
 
@@ -269,7 +283,8 @@ def open_catalog(
 
 @dataclass
 class Auditor:
-    """One audit: `run` does it. `report` hears of progress."""
+    """One audit: `run` does it. `report` hears of progress. `resume` or `since` finds an earlier run: what that was answered
+    is not asked again, or only where it is not proven to be unchanged."""
 
     settings: Settings
     target: Target
@@ -277,26 +292,84 @@ class Auditor:
     report: Callable[[Any], None] = lambda _: None
     baseline: Audit | None = None  # an audit whose findings are known, unless there is more of them by now
     interrupted: bool = False  # after `run`: it was stopped before its end
+    resume: Find | None = None
+    since: Find | None = None
     _started: float = field(default_factory=time.monotonic)
     _ways: Counter[str] = field(default_factory=Counter)
     _unwatched: list[str] = field(default_factory=list)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
+    _position: Position | None = None
+    _mark: Mark | None = None  # where rows are read
+    _questions: Questions = field(init=False)
+    _earlier: Earlier | None = None
+    _answers: list[Given] = field(default_factory=list)
 
     def run(self) -> Audit:
         """Connects, reads, checks. Raises AuditorError when it could not begin; later failures are in the coverage."""
-        started = datetime.now(UTC)
+        started = datetime.now(UTC).isoformat(timespec="milliseconds")
+        run = Run(str(uuid.uuid4()), started, started, self.settings.audit.depth.value, "incomplete", self._options())
         catalog, made, checks = self._planned()
+        from auditor.probe.textbook import Samples
+
+        if self._position is not None:
+            self._mark = mark(self._position, catalog, run.id, run.started_at)
+        self._questions = Questions(catalog, Samples(self.settings.audit.samples, self.settings.audit.deny))
+        notes: tuple[str, ...] = ()
+        try:
+            notes = self._look_back(catalog, made, run)
+        except KeyboardInterrupt:
+            self.interrupted = True
+            made.give_up("cancelled", "the audit was interrupted")
         rows = self._execute(made, catalog)
         self._static(made)
-        findings, notes = self._judged(_ranked(_once(self._findings, checks)))
-        notes += self._said(catalog, made)
+        findings, said = self._judged(_ranked(_once(self._findings, checks)))
+        if self._earlier is not None:
+            notes = self._earlier.notes(len(made.tasks))
+        notes += said + self._said(catalog, made)
         if self._unwatched:
             notes += (
                 "nobody watched, for a time at least, who waits for the auditor's locks, so that others may have waited as"
                 f" long as a query took: {self._unwatched[-1]}",
             )
-        return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
+        probes = len(made.tasks) - (self._earlier.taken if self._earlier else 0)
+        return self._result(catalog.server, run, findings, probes, rows, notes)
+
+    def _options(self) -> dict[str, Any]:
+        return {
+            **self.settings.audit.model_dump(mode="json"),
+            "declared": _digest(self.settings),
+            "sql": sorted({statement.source for statement in self.statements}),
+        }
+
+    def _look_back(self, catalog: Catalog, made: Plan, run: Run) -> tuple[str, ...]:
+        """Opens the earlier run, if there is one to take over parts of; what is to be said if there is none."""
+        find = self.resume or self.since
+        found = find(run, _database(catalog.server)) if find else None
+        if find is None or self._mark is None:
+            return ()
+        if found is None:
+            return ("there is no earlier run of this database that asked for the same: all was read",)
+        known = Known(found.run.id, found.run.started_at, found.answers, found.marks)
+        if self.resume is not None:
+            self._earlier = Resumed(known, self._questions)
+            return ()
+        options = self.settings.audit
+        since = self._earlier = Since(known, self._questions, self._mark)
+        left = self._started + (options.time_budget or math.inf) - time.monotonic()
+        costs = {task.probe: task.cost / options.connections for task in made.tasks}
+        since.prove(self.target, costs, left, self._waiting(len(costs), sum(costs.values())))
+        return ()
+
+    def _waiting(self, tasks: int, cost: float) -> Callable[[], None]:
+        """Tells that the server's summaries are waited for."""
+        from auditor.run import Progress
+
+        def told() -> None:
+            seconds = time.monotonic() - self._started
+            self.report(Progress(0, tasks, 0.0, cost, ("the server's summary of its log, once it is there",), seconds))
+
+        return told
 
     def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
         return _notes(catalog, made, self._ways)
@@ -312,6 +385,8 @@ class Auditor:
         scope = Scope(options.schemas, options.exclude_schemas, options.tables, options.exclude_tables)
         scope.validate()
         with Session(self.target) as session:
+            if options.depth != Depth.CATALOG:
+                self._position = position(session)
             # The distribution of values matters to who reads them.
             read = open_catalog(session, statistics=options.depth != Depth.CATALOG, meanwhile=_load_judges)
             from auditor.catalog.infer import complete, configured_predicates
@@ -337,27 +412,20 @@ class Auditor:
         """Asks the rows; returns how many were examined."""
         if not made.tasks:
             return 0
-        from auditor.probe.textbook import Samples
-        from auditor.run import Failure, Runner
+        from auditor.run import Failure
 
         options = self.settings.audit
-        samples = Samples(options.samples, options.deny)
-        deadline = self._started + (options.time_budget or math.inf)
-        runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
         examined = 0
         further: list[Check] = []
-        results = runner.run(made.tasks)
-        self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")
-        self._ways.update(runner.ways)
-        self._unwatched += runner.unwatched
-        for task, result in zip(made.tasks, results, strict=True):
+        results, details, stopped = self._results(made.tasks, catalog)
+        for task, result, detail in zip(made.tasks, results, details, strict=True):
             if isinstance(result, Failure):
                 for check, ask in task.asks:
                     made.not_checked.append((check, NotChecked(ask.subject, result.reason, result.detail)))
                     if ask.unread is not None:
                         made.findings.append((check, ask.unread))
                 continue
-            examined += result.examined
+            examined += 0 if detail else result.examined
             evidence = result.evidence
             some = _some_rows(catalog, task.probe)
             for check, ask in task.asks:
@@ -376,7 +444,7 @@ class Auditor:
                         rows_examined=result.examined,
                         seconds=evidence.seconds,
                         strategy=evidence.strategy,
-                        detail=f"of the rows with {some}" if some else "",
+                        detail="; ".join(filter(None, (f"of the rows with {some}" if some else "", detail))),
                         estimated_seconds=evidence.estimated_seconds,
                     )
                 )
@@ -384,11 +452,39 @@ class Auditor:
             from auditor.plan import plan
 
             next_ = plan(catalog, further, options.depth)
-            if runner.stopped:
-                next_.give_up(runner.left.reason, runner.left.detail)
+            if stopped is not None:
+                next_.give_up(stopped.reason, stopped.detail)
             examined += self._execute(next_, catalog)
             made.add(next_)
         return examined
+
+    def _results(self, tasks: list[Task], catalog: Catalog) -> tuple[list[Answer | Failure], list[str], Failure | None]:
+        """An answer or a failure for each task, and where an answer was taken over, how it came; and why the run has
+        stopped, if it has."""
+        from auditor.run import Runner
+
+        taken = [self._earlier.answer(task.probe) if self._earlier else None for task in tasks]
+        asked = [task for task, known in zip(tasks, taken, strict=True) if known is None]
+        results: Iterator[Answer | Failure] = iter(())
+        runner: Runner | None = None
+        if asked:
+            options = self.settings.audit
+            deadline = self._started + (options.time_budget or math.inf)
+            samples = self._questions.samples
+            runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
+            results = iter(runner.run(asked))
+            self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")
+            self._ways.update(runner.ways)
+            self._unwatched += runner.unwatched
+        found: list[Answer | Failure] = []
+        for task, known in zip(tasks, taken, strict=True):
+            result = known.given.answer if known else next(results)
+            if self._mark is not None:
+                given = known.given if known else self._questions.given(task.probe, result, self._mark)
+                self._answers += [given] if given is not None else []
+            found.append(result)
+        details = [known.detail if known else "" for known in taken]
+        return found, details, runner.left if runner is not None and runner.stopped else None
 
     def _static(self, made: Plan) -> None:
         for check, finding in made.findings:
@@ -454,38 +550,25 @@ class Auditor:
     def _result(
         self,
         server: Server,
-        started: datetime,
+        run: Run,
         findings: tuple[Finding, ...],
         probes: int,
         rows: int,
         notes: tuple[str, ...],
     ) -> Audit:
+        marks = self._earlier.marks(self._answers) if self._earlier else ()
+        marks += (self._mark,) if self._mark else ()
         left = sum(entry.outcome == "not_checked" for entry in self._coverage)
         shown = [finding for finding in findings if finding.status == "new"]
         count = {severity: sum(finding.severity is severity for finding in shown) for severity in Severity}
         return Audit(
             tool=Tool(),
-            run=Run(
-                id=str(uuid.uuid4()),
-                started_at=started.isoformat(timespec="milliseconds"),
+            run=replace(
+                run,
                 finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                depth=self.settings.audit.depth.value,
                 status="incomplete" if left else "complete",
-                options={
-                    **self.settings.audit.model_dump(mode="json"),
-                    "declared": _digest(self.settings),
-                    "sql": sorted({statement.source for statement in self.statements}),
-                },
             ),
-            database=Database(
-                server.host,
-                server.port,
-                server.database,
-                server.user,
-                server.version,
-                server.system_identifier,
-                server.is_standby,
-            ),
+            database=_database(server),
             summary=Summary(
                 count[Severity.ERROR],
                 count[Severity.WARNING],
@@ -498,7 +581,21 @@ class Auditor:
             findings=findings,
             coverage=tuple(sorted(self._coverage, key=_coverage_order)),
             notes=notes,
+            marks=marks,
+            answers=tuple(sorted(self._answers, key=lambda given: given.question)),
         )
+
+
+def _database(server: Server) -> Database:
+    return Database(
+        server.host,
+        server.port,
+        server.database,
+        server.user,
+        server.version,
+        server.system_identifier,
+        server.is_standby,
+    )
 
 
 def _digest(settings: Settings) -> str:

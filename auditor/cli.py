@@ -220,6 +220,21 @@ LockFile = Annotated[
         "--lock-file", metavar="FILE", help="Do not start while another audit holds this file.  [default: none]"
     ),
 ]
+Resume = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN",
+        help="Go on with a run that was not complete: its JSON report, or with --history its id, the beginning of it, or last."
+        "  [default: none]",
+    ),
+]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RUN",
+        help="Do not read what is proven to be unchanged since that run, named as for --resume.  [default: read all]",
+    ),
+]
 SampleValues = Annotated[
     str | None,
     typer.Option(
@@ -413,6 +428,8 @@ def audit(
     history: HistoryPlace = None,
     notify: NotifyUrls = None,
     lock_file: LockFile = None,
+    resume: Resume = None,
+    since: Since = None,
     config: Config = None,
     pace: Pace = None,
     jobs: Jobs = None,
@@ -458,6 +475,7 @@ def audit(
         statement_timeout=statement_timeout,
         lock_timeout=lock_timeout,
         time_budget=time_budget,
+        since=since,
         samples=samples,
         fail_on=fail_on,
         allow_incomplete=allow_incomplete,
@@ -468,6 +486,15 @@ def audit(
     notifier = _notifier(settings, notify, past)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _baseline(baseline))
+    if resume is not None and since is not None:
+        raise UsageError("--resume and --since exclude each other: one goes on with a run, the other begins anew")
+    if resume is not None or settings.audit.since:
+        from auditor.runs import finder
+
+        if resume is not None:
+            auditor.resume = finder(resume, past, "--resume")
+        else:
+            auditor.since = finder(settings.audit.since or "", past, "--since")
     if settings.audit.lock_file:
         from auditor.lock import hold
 
@@ -491,12 +518,9 @@ def _baseline(path: Path | None) -> Audit | None:
 
 
 def _report(path: Path) -> Audit:
-    from auditor.audit import from_json
+    from auditor.runs import report
 
-    try:
-        return from_json(path.read_bytes(), str(path))
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    return report(path)
 
 
 def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *, quiet: bool, verbose: bool) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from auditor.audit import Audit, Changes, Gone, Past, Point
+from auditor.audit import Audit, Changes, Database, Gone, Past, Point, Run, from_json, to_json
 from auditor.check import Finding, Seen, Severity
 from auditor.config import HistoryPlace
 from auditor.diff import ASKING
@@ -25,12 +25,13 @@ from auditor.errors import UsageError
 from auditor.report.wording import described, moment
 from auditor.text import one_line
 
-VERSION = 1
+VERSION = 2
 LONGEST = 60  # points of a trend
 FOLLOWED = 30  # runs over which each finding is followed
 # The status of what the run before reported and this one did not look at again: it is still there, for all that is known.
 UNCHECKED = "unchecked"
 THERE = "there"  # in a trend: reported without a count of rows
+REPORTS = 20  # of a database, the newest ones: what --resume and --since begin with
 _LOCK = zlib.crc32(b"auditor history")
 
 _tables = sa.MetaData()
@@ -61,6 +62,12 @@ _findings = sa.Table(
     sa.Column("violations", sa.BigInteger),
     sa.Index("auditor_findings_fingerprint", "fingerprint"),
 )
+_reports = sa.Table(  # since schema 2
+    "auditor_reports",
+    _tables,
+    sa.Column("run_id", sa.ForeignKey("auditor_runs.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("report", sa.LargeBinary, nullable=False),  # see `_packed`
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +89,12 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """A database over its last runs that asked for the same, the oldest first, of `runs` in all, and its findings by name."""
+    """A database over its last runs that asked for the same, the oldest first, of `runs` in all, and its findings by name;
+    `ids` name the runs."""
 
     said: str
     runs: int
+    ids: tuple[str, ...]
     points: tuple[Point, ...]
     findings: tuple[Followed, ...]
 
@@ -117,10 +126,13 @@ class History:
             sa.event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
         with self._transaction() as connection:
             found = connection.execute(sa.select(_version.c.version)).scalar_one() if _begun(connection) else VERSION
-        if found > VERSION:
-            raise UsageError(
-                f"the history in {self.place} is of a newer auditor (schema {found}, this one knows {VERSION})"
-            )
+            if found > VERSION:
+                raise UsageError(
+                    f"the history in {self.place} is of a newer auditor (schema {found}, this one knows {VERSION})"
+                )
+            if found < VERSION:
+                _tables.create_all(connection)  # those that are not there yet
+                connection.execute(_version.update().values(version=VERSION))
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -197,6 +209,10 @@ class History:
             found += [_carried(audit.run.id, finding) for finding in gone if finding.outcome == "not_checked"]
             if found:
                 connection.execute(_findings.insert(), found)
+            connection.execute(_reports.insert().values(run_id=audit.run.id, report=_packed(audit)))
+            kept = _of(_identity(audit)).with_only_columns(_runs.c.id).order_by(None)
+            newest = kept.order_by(_runs.c.started_at.desc()).limit(REPORTS)
+            connection.execute(_reports.delete().where(_reports.c.run_id.in_(kept), _reports.c.run_id.not_in(newest)))
             _prune(connection, _identity(audit), _scope(audit), keep)
 
     def prune(self, keep: int) -> int:
@@ -209,6 +225,30 @@ class History:
                 return 0
             kinds = connection.execute(sa.select(_runs.c.database, _runs.c.scope).distinct()).all()
             return sum(_prune(connection, kind.database, kind.scope, keep) for kind in kinds)
+
+    def report(self, name: str, option: str) -> Audit:
+        """The run whose id begins with `name`, without findings and samples. Raises UsageError, which names `option`, if there is not one."""
+        with self._transaction() as connection:
+            begun = _begun(connection)
+            rows = (
+                connection.execute(_kept().where(_runs.c.id.startswith(name, autoescape=True))).all() if begun else []
+            )
+        if len(rows) != 1:
+            how = f"{len(rows)} runs' ids begin so" if rows else "no run's id begins so; auditor history lists them"
+            raise UsageError(f"{option} {name}: in the history {self.place} {how}")
+        if rows[0].report is None:
+            raise UsageError(f"{option} {name}: of runs so old the history keeps counts only")
+        return _unpacked(rows[0].report, self.place)
+
+    def last(self, run: Run, database: Database) -> Audit | None:
+        """The last run of the database that asked for the same as this one will."""
+        with self._transaction() as connection:
+            if not _begun(connection):
+                return None
+            same = _runs.c.database == database.identity, _runs.c.scope == _asked(run)
+            newest = _kept().where(*same).order_by(_runs.c.started_at.desc()).limit(1)
+            row = connection.execute(newest).first()
+        return None if row is None or row.report is None else _unpacked(row.report, self.place)
 
     def _refuse_the_audited(self, connection: sa.Connection, audit: Audit) -> None:
         if connection.dialect.name != "postgresql":
@@ -250,13 +290,30 @@ class History:
                     for (c, o, name), by_run in sorted(counts.items())
                     if name in firsts
                 )
-                made.append(Trend(latest["said"], len(every), tuple(map(_point, runs)), tuple(followed)))
+                made.append(Trend(latest["said"], len(every), tuple(ids), tuple(map(_point, runs)), tuple(followed)))
         return tuple(sorted(made, key=lambda trend: trend.said))
 
 
 def _begun(connection: sa.Connection) -> bool:
     """Whether an audit has been kept there."""
     return sa.inspect(connection).has_table(_version.name)
+
+
+def _kept() -> sa.Select[Any]:
+    return sa.select(_runs.c.id, _reports.c.report).join_from(_runs, _reports, isouter=True)
+
+
+def _packed(audit: Audit) -> bytes:
+    """What a later run may take over, as a JSON report: no finding, no answer that holds values of rows."""
+    answers = tuple(
+        replace(given, evidence=replace(given.evidence, sample=())) for given in audit.answers if not given.values
+    )
+    without = replace(audit, findings=(), answers=answers, notes=(), past=(), changes=None)
+    return zlib.compress(json.dumps(to_json(without)).encode())
+
+
+def _unpacked(report: bytes, place: str) -> Audit:
+    return from_json(zlib.decompress(report), f"a report in {place}")
 
 
 def _begin_by_hand(connection: Any, _: object) -> None:
@@ -295,7 +352,8 @@ def _prune(connection: sa.Connection, database: str, scope: str, keep: int) -> i
     old = [run.id for run in runs[:-keep] if run.started_at not in first]
     for start in range(0, len(old), 500):
         chunk = old[start : start + 500]
-        connection.execute(_findings.delete().where(_findings.c.run_id.in_(chunk)))
+        for of in (_findings, _reports):
+            connection.execute(of.delete().where(of.c.run_id.in_(chunk)))
         connection.execute(_runs.delete().where(_runs.c.id.in_(chunk)))
     return len(old)
 
@@ -393,18 +451,19 @@ def _since(changes: Changes) -> str:
     return f"since the last run ({moment(changes.since)}): {said}"
 
 
-def _identity(audit: Audit) -> str:
-    """What stays the same when a host is renamed or a standby is asked, where the login may see it."""
-    database = audit.database
-    cluster = database.system_identifier or f"{database.host}:{database.port}"
-    return one_line(f"{cluster}/{database.name}")
-
-
 def _said(audit: Audit) -> str:
     return one_line(f"{audit.database.name} on {audit.database.host or 'this machine'}:{audit.database.port}")
 
 
+def _identity(audit: Audit) -> str:
+    return audit.database.identity
+
+
 def _scope(audit: Audit) -> str:
-    options = audit.run.options
-    asked = [audit.run.depth, *(options.get(name) for name in (*ASKING, "declared"))]
+    return _asked(audit.run)
+
+
+def _asked(run: Run) -> str:
+    options = run.options
+    asked = [run.depth, *(options.get(name) for name in (*ASKING, "declared"))]
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:16]

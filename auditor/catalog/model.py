@@ -534,6 +534,8 @@ class Catalog:
     that are being dropped, without a lock that blocks writes. `of_extensions` are relations of extensions, by schema and name.
     `changed_collations` are those of indexes whose recorded version is not the one the library has now, with both.
     `checksums` is None where this login may not ask.
+    `storage` says of each table where its rows lie (its file, that of its TOAST table) and what wrote its columns'
+    definitions; it is empty where no row is read.
     `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     `judged` are the tables that were asked for, and those that a finding may name beside them, by oid; None: all. Checks go
     through those, and may look up any other. `where` are conditions of the rows that were asked for, by table; None: all rows
@@ -555,6 +557,7 @@ class Catalog:
     changed_collations: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     checksums: Checksums | None = None
     foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
+    storage: dict[int, tuple[int, ...]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
     retired: dict[int, SoftDelete] = field(
         default_factory=dict

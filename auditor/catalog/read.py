@@ -66,7 +66,10 @@ _QUERIES = {
     " owner_column link drawn",
     "extensions": "name version recorder nested relations",
     "shown": "kind shown held",
+    "storage": "table main toast stamp",
 }
+# What only who reads rows has to know.
+_OF_ROWS = ("statistics", "storage")
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.
 _OPTIONAL = ("control", "statistics", "shown", "activity")
@@ -148,11 +151,11 @@ def read_catalog(
 
     `fetch` must run every query in one REPEATABLE READ transaction with an empty search_path, or deparsed text
     is not qualified. What is `locked` comes without expressions and definitions, and marked so. Without `statistics`
-    nothing is known of the distribution of values. `meanwhile` is run while the server works on the first answers.
+    nothing is known of the distribution of values, nor of where rows lie. `meanwhile` is run while the server works on the first answers.
     Raises what `fetch` and `meanwhile` raise.
     """
     locked = tuple(locked)
-    names = [name for name in _QUERIES if statistics or name != "statistics"]
+    names = [name for name in _QUERIES if statistics or name not in _OF_ROWS]
     # Tens of thousands of small objects are made and none is dropped: collecting in between only costs.
     collecting = gc.isenabled()
     gc.disable()
@@ -294,6 +297,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         validating=_validating(activity),
         building=frozenset(row["table"] for row in activity if row["building"]),
         foreign_code={oid: tuple(code) for oid, code in foreign_code.items()},
+        storage={row[0]: tuple(row[1:]) for row in rows("storage")} if statistics else {},
     )
 
 

@@ -160,8 +160,9 @@ def _trend(trend: Trend, width: int) -> Iterator[str]:
     shown = len(trend.points)
     last = f", the last {shown:,} of them" if shown < trend.runs else ""
     yield from wrap(f"{line(trend.said)}: {plural(trend.runs, 'run')}{last}", width)
-    for point in trend.points:
-        yield from wrap(f"{_said(point)}{'' if point.status == 'complete' else ' (incomplete)'}", width, "  ", "    ")
+    for run, point in zip(trend.ids, trend.points, strict=True):
+        left = "" if point.status == "complete" else " (incomplete)"
+        yield from wrap(f"{line(run[:8])}  {_said(point)}{left}", width, "  ", "            ")
     for heading, there in (("There", True), ("Gone", False)):
         found = [followed for followed in trend.findings if followed.there is there]
         if found:
