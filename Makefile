@@ -60,6 +60,7 @@ types: $(DEV)
 
 bench: $(DEV)
 	.venv-dev/bin/python benchmarks/run.py $(ARGS)
+	.venv-dev/bin/python benchmarks/since.py
 
 # By way of the source distribution, so that this is tested too.
 wheel: $(DEV)

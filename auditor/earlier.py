@@ -53,7 +53,8 @@ class Mark:
     """Where the server stood when a run began, as far as its login could see, and which auditor read.
 
     Transactions whose id is `next_xid` or later have written nothing before `lsn`, and all answers of the run are younger
-    than `lsn`. `statistics_reset` moves when the server crashes, and loses what it had not made durable.
+    than `lsn`. `statistics_reset` moves when the server crashes, and loses what it had not made durable; `started`, when the
+    server was, moves too where files are put in the place of others, or its programs and libraries are.
     """
 
     run: str
@@ -61,6 +62,7 @@ class Mark:
     auditor: str
     place: str | None
     server_version: str
+    started: str | None
     timeline: str | None
     statistics_reset: str | None
     lsn: str | None
@@ -105,6 +107,7 @@ class Known:
 class Position:
     """Of the server, before a run reads anything. See Mark."""
 
+    started: str | None = None
     timeline: str | None = None
     statistics_reset: str | None = None
     lsn: str | None = None
@@ -115,15 +118,15 @@ def position(session: Session) -> Position:
     """Where the server stands. What the login may not see, or the server cannot tell, is None."""
     try:
         with session.transaction() as fetch:
-            timeline, reset, lsn, snapshot = fetch(
-                "SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN (SELECT pg_catalog.format('%s/%s', c.timeline_id,"
+            started, timeline, reset, lsn, snapshot = fetch(
+                "SELECT pg_catalog.pg_postmaster_start_time()::pg_catalog.text, CASE WHEN pg_catalog.pg_is_in_recovery() THEN (SELECT pg_catalog.format('%s/%s', c.timeline_id,"
                 " r.min_recovery_end_timeline) FROM pg_catalog.pg_control_checkpoint() AS c, pg_catalog.pg_control_recovery() AS r)"
                 " ELSE pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8) END,"
                 " (SELECT stats_reset::pg_catalog.text FROM pg_catalog.pg_stat_archiver),"
                 " CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_insert_lsn()::pg_catalog.text END,"
                 " pg_catalog.pg_current_snapshot()::pg_catalog.text"
             )[0]
-            return Position(timeline, reset, lsn, _next_xid(fetch, str(snapshot)))
+            return Position(started, timeline, reset, lsn, _next_xid(fetch, str(snapshot)))
     except psycopg.Error:
         return Position()
 
@@ -148,6 +151,7 @@ def mark(position: Position, catalog: Catalog, run: str, at: str) -> Mark:
         sources(),
         place if server.system_identifier else None,
         server.version,
+        position.started,
         position.timeline,
         position.statistics_reset,
         position.lsn,
@@ -360,7 +364,9 @@ class Since(Earlier):
     def notes(self, asked: int) -> tuple[str, ...]:
         """How much was not asked again and how that is known, or why all was."""
         if not self.taken:
-            why = self._differs(self.known.run) or self._why or "no question is one of that run's, on the same tables"
+            written = "what questions have in common with that run's is on tables that were written since"
+            none = written if self._changed else "no question is one of that run's, on the same tables"
+            why = self._differs(self.known.run) or self._why or none
             return (f"nothing is proven unchanged since {self._said}, and all was read: {why}",)
         return (
             f"unchanged since {self._said}, as the server shows ({' and '.join(sorted(self._ways))}): {self.taken:,} of"
@@ -380,6 +386,8 @@ class Since(Earlier):
             return "it was another server, or another way to it"
         if then.server_version != now.server_version:
             return f"the server was {then.server_version} then"
+        if then.started is None or then.started != now.started:
+            return "the server was started again since"
         if then.timeline is None or then.timeline != now.timeline:
             return "the server's timeline is another, or is not known"
         if then.statistics_reset is None or then.statistics_reset != now.statistics_reset:
@@ -463,11 +471,12 @@ class Since(Earlier):
             timeline = str(int(str(self._now.timeline), 16))
             files = fetch(
                 "SELECT start_lsn::pg_catalog.text, end_lsn::pg_catalog.text FROM pg_catalog.pg_available_wal_summaries()"
-                f" WHERE tli = {timeline} ORDER BY start_lsn, end_lsn"
+                f" WHERE tli = {timeline}"
             )
+            files.sort(key=lambda file: (_number(file[0]), _number(file[1])))
             for mark in marks:
                 chain = _chain(files, _number(mark.lsn), end)
-                if chain is not None:
+                if chain is not None and _number(mark.lsn) <= _number(now):
                     self._changed[mark.run] = _written(fetch, timeline, chain)
             inherited = fetch(
                 "SELECT pg_catalog.pg_relation_filenode('pg_catalog.pg_inherits'::pg_catalog.regclass)::pg_catalog.text, NULL"

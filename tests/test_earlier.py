@@ -435,6 +435,7 @@ def test_a_transaction_that_was_open_and_ends_is_a_change(database: Make) -> Non
         ("place", "1 at host:5432/db", "it was another server, or another way to it"),
         ("place", None, "the login may not see which cluster it is"),
         ("server_version", "12.1", "the server was 12.1 then"),
+        ("started", "2020-01-01", "the server was started again since"),
         ("timeline", "00000009", "the server's timeline is another"),
         ("statistics_reset", "2020-01-01", "the server has crashed since"),
     ],
