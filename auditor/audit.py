@@ -746,7 +746,7 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
         beside = f"; {plural(len(made.beside), 'question')} about other rows {'was' if len(made.beside) == 1 else 'were'} skipped"
         notes.append(
             f"only the rows that --where asks for were judged, and what is clean is so of them alone:"
-            f" {', '.join(dict.fromkeys(catalog.where.values()))}, of"
+            f" {', '.join(dict.fromkeys(map(one_line, catalog.where.values())))}, of"
             f" {listed(judged) if len(judged) < 4 else plural(len(judged), 'table')}{beside if made.beside else ''}"
         )
     if ways:
