@@ -31,7 +31,9 @@ from auditor.watchdog import watching
 
 if TYPE_CHECKING:
     from auditor.config import Ignore, Settings
+    from auditor.gauge import Gauge
     from auditor.plan import Plan
+    from auditor.probe.slices import Sliced
 
 SCHEMA_VERSION = 1
 
@@ -215,6 +217,8 @@ class Auditor:
     interrupted: bool = False  # after `run`: it was stopped before its end
     _started: float = field(default_factory=time.monotonic)
     _ways: Counter[str] = field(default_factory=Counter)
+    _gauge: Gauge | None = None
+    _sliced: list[Sliced] = field(default_factory=list)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
 
@@ -229,7 +233,8 @@ class Auditor:
         return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
 
     def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
-        return _notes(catalog, made, self._ways)
+        slices = [_in_slices(reading, self.settings.audit.max_snapshot) for reading in self._sliced]
+        return (*(self._gauge.notes() if self._gauge else ()), *slices, *_notes(catalog, made, self._ways))
 
     def plan(self) -> Plan:
         """Connects, reads the catalog, and says what would be asked; no row of a table is read. Raises AuditorError."""
@@ -260,6 +265,7 @@ class Auditor:
         """Asks the rows; returns how many were examined."""
         if not made.tasks:
             return 0
+        from auditor.gauge import Gauge, Limits
         from auditor.probe.textbook import Samples
         from auditor.run import Failure, Runner
 
@@ -267,6 +273,10 @@ class Auditor:
         samples = Samples(options.samples, options.deny)
         deadline = self._started + (options.time_budget or math.inf)
         runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
+        limits = Limits(options.max_load, options.critical_load, options.max_lag)
+        if limits != Limits():
+            runner.gauge = self._gauge = self._gauge or Gauge(limits)
+        runner.max_snapshot, runner.in_slices = options.max_snapshot, self._sliced
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)
@@ -514,6 +524,19 @@ def dangers(catalog: Catalog) -> list[str]:
         " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
         " name owners with --trust-owner"
     ]
+
+
+def _in_slices(reading: Sliced, limit: float) -> str:
+    keys = (
+        "; of its offending rows so many are kept that their different keys were not all counted"
+        if reading.rough
+        else ""
+    )
+    return (
+        f"{reading.table.sql} was read in {reading.slices:,} slices over {reading.span:,.0f} s, so that no snapshot is"
+        f" older than {limit:g} s (--max-snapshot): a row that was moved by an UPDATE meanwhile may have been met twice, or"
+        f" not at all{keys}"
+    )
 
 
 def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:

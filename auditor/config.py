@@ -7,7 +7,17 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from auditor.check import Depth, Severity
 from auditor.errors import ConfigError, nearest
@@ -66,11 +76,24 @@ class Audit(_Part):
     statement_timeout: Seconds = 600.0
     lock_timeout: Seconds = 2.0
     time_budget: Seconds | None = None
+    max_snapshot: Seconds = 60.0  # 0: any age
+    max_load: Annotated[int, Field(ge=0)] | None = None
+    critical_load: Annotated[int, Field(ge=0)] | None = None
+    max_lag: Seconds | None = None
     samples: Literal["none", "keys", "full"] = "keys"
     deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
     trust_owner: tuple[str, ...] = ()  # whose functions may run under a login for which that is dangerous
     fail_on: Literal["error", "warning", "info", "never"] = Severity.ERROR.value
     allow_incomplete: bool = False
+
+    @field_validator("critical_load")
+    @classmethod
+    def _above(cls, value: int | None, known: ValidationInfo) -> int | None:
+        if value is not None and value < (known.data.get("max_load") or 0):
+            raise ValueError(
+                f"{value} is lower than max_load, {known.data['max_load']}: the run would end before it waits"
+            )
+        return value
 
     @property
     def connections(self) -> int:

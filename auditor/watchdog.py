@@ -10,11 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from auditor.connection import Session, Target
 from auditor.errors import CannotConnectError
+
+if TYPE_CHECKING:
+    from auditor.gauge import Gauge
 
 EVERY = 0.2  # seconds between two looks
 _AGAIN = 10.0  # seconds until the next attempt to connect
@@ -22,14 +26,16 @@ _PATIENCE = 1.0  # seconds that the end of a run waits for a look: on a silent n
 
 
 @contextmanager
-def watching(target: Target, sessions: Callable[[], Iterable[Session]], *, after: float = EVERY) -> Iterator[None]:
-    """While the context lasts, each of `sessions` that others wait for gives way (`Session.give_way`).
+def watching(
+    target: Target, sessions: Callable[[], Iterable[Session]], *, after: float = EVERY, gauge: Gauge | None = None
+) -> Iterator[None]:
+    """While the context lasts, each of `sessions` that others wait for gives way (`Session.give_way`); `gauge` looks too.
 
     The first look is `after` seconds from now: what ends sooner takes no second connection. Where none is to be had the
     next look tries again.
     """
     ended = threading.Event()
-    thread = threading.Thread(target=_watch, args=(target, sessions, after, ended), daemon=True)
+    thread = threading.Thread(target=_watch, args=(target, sessions, after, ended, gauge), daemon=True)
     thread.start()
     try:
         yield
@@ -38,7 +44,13 @@ def watching(target: Target, sessions: Callable[[], Iterable[Session]], *, after
         thread.join(_PATIENCE)
 
 
-def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: float, ended: threading.Event) -> None:
+def _watch(
+    target: Target,
+    sessions: Callable[[], Iterable[Session]],
+    after: float,
+    ended: threading.Event,
+    gauge: Gauge | None,
+) -> None:
     own: Session | None = None
     wait = after
     while not ended.wait(wait):
@@ -53,11 +65,16 @@ def _watch(target: Target, sessions: Callable[[], Iterable[Session]], after: flo
                 own = Session(target)
             for session in _in_the_way(own, watched):
                 session.give_way()
+            if gauge is not None:
+                with own.transaction() as fetch:
+                    gauge.look(fetch, {session.pid for session in watched})
         except psycopg.Error:  # its own session ended, or was cancelled: the next look has another
             if own is not None:
                 own.close()
         except CannotConnectError:
             wait = _AGAIN
+            if gauge is not None:
+                gauge.blind()
     if own is not None:
         own.close()
 
