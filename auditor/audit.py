@@ -274,7 +274,7 @@ class Auditor:
         deadline = self._started + (options.time_budget or math.inf)
         runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
         limits = Limits(options.max_load, options.critical_load, options.max_lag)
-        if limits != Limits():
+        if limits != Limits() or options.pace == "gentle":
             runner.gauge = self._gauge = self._gauge or Gauge(limits)
         runner.max_snapshot, runner.in_slices = options.max_snapshot, self._sliced
         examined = 0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from auditor.connection import Fetch
 from auditor.text import plural
 
+_QUIET = 2.0  # seconds without an active backend of others after which the server counts as idle
 _EVERY = 0.1  # seconds between two questions whether it may go on
 _FIRST = 15.0  # seconds that the first look is waited for, at most
 
@@ -29,7 +30,8 @@ class Limits:
 
 @dataclass
 class Gauge:
-    """What the limits allow now. `look` is for the thread that watches, `wait` for those that read."""
+    """What the limits allow now. `look` is for the thread that watches, `wait` for those that read; `busy` says whether
+    others were at work a moment ago, as long as nobody has looked they are."""
 
     limits: Limits
     over: str = ""  # why nothing new may begin now, for the reader
@@ -39,6 +41,7 @@ class Gauge:
         self._lock = threading.Lock()
         self._known = threading.Event()
         self._looked = self._critical = False
+        self._busy = time.monotonic()
         self._waiting = 0
         self._since = 0.0
         self._times, self._seconds = 0, 0.0
@@ -52,8 +55,10 @@ class Gauge:
         """
         said = []
         limits = self.limits
+        active = self._active(fetch, ours)
+        if active:
+            self._busy = time.monotonic()
         if limits.load is not None or limits.critical is not None:
-            active = self._active(fetch, ours)
             critical = limits.critical is not None and active > limits.critical
             if critical and self._critical:  # twice in a row: a moment is no reason to end a run
                 self.ended = self.ended or f"{_backends(active)}, and --critical-load is {limits.critical}"
@@ -114,7 +119,7 @@ class Gauge:
 
     def wait(self, stopped: threading.Event) -> None:
         """Returns once something new may begin, or the run is stopped."""
-        end = time.monotonic() + _FIRST
+        end = time.monotonic() + (_FIRST if self.limits != Limits() else 0)
         while not self._known.is_set() and time.monotonic() < end and not stopped.is_set():
             self._known.wait(_EVERY)
         if not self.over or stopped.is_set():
@@ -131,13 +136,20 @@ class Gauge:
                 self._seconds += time.monotonic() - self._since
 
     @property
+    def busy(self) -> bool:
+        """Whether others were active at the last looks."""
+        return time.monotonic() - self._busy < _QUIET
+
+    @property
     def waiting(self) -> str:
         """What is waited for now, for the reader; empty when nobody waits."""
         return self.over if self._waiting else ""
 
     def notes(self) -> list[str]:
         """What it waited for and how long, and what it was not shown."""
-        said = []
+        said: list[str] = []
+        if self.limits == Limits():
+            return said
         if self._times:
             most = []
             if "load" in self._most:
@@ -151,7 +163,7 @@ class Gauge:
             )
         if not self._looked:
             said.append("no connection was left to look at the server's load with: its limits were not kept to")
-        if "sessions" in self._hidden:
+        if "sessions" in self._hidden and (self.limits.load, self.limits.critical) != (None, None):
             said.append(
                 f"this login is not shown what {plural(self._hidden['sessions'], 'session')} of others do: those in a"
                 " transaction were taken for active; pg_read_all_stats shows it"

@@ -29,7 +29,8 @@ from auditor.watchdog import watching
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
-_LONGEST_REST = 5.0
+_LONGEST_REST = 20.0
+_GIVEN = 4  # seconds that the pace `gentle` rests for each it reads while others are active; 1 while nobody is
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts to reach a server that went away
 _WAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before what gave way to others is asked again
 
@@ -62,7 +63,7 @@ _INTERRUPTED = Failure("cancelled", "the audit was interrupted")
 _SPENT = Failure("budget", "the time budget was used up")
 _REPLACED = Failure("unsupported", "another table has taken the name of one that was planned for")
 _LONG = 0.25  # of the longest life of a snapshot: what is estimated to last longer is read in slices from the start
-_AIM = 1 / 6  # of it: how long a slice is to last
+_AIM = {"gentle": 1 / 12, "normal": 1 / 2, "fast": 1 / 2}  # of it: how long a slice is to last, at each pace
 
 
 def _moment(tables: list[Table]) -> str:
@@ -255,7 +256,8 @@ class Runner:
                 seconds = round(time.monotonic() - started, 4)
                 yield number, replace(answer, evidence=replace(answer.evidence, seconds=seconds))
 
-        long = sum(tasks[number].cost for number in unit) * (2 if self._gentle else 1) > self.max_snapshot * _LONG
+        rests = 1 + _GIVEN if self._gentle else 1
+        long = sum(tasks[number].cost for number in unit) * rests > self.max_snapshot * _LONG
         if self.max_snapshot and (unit[0] in self._begun or long) and self._cut(tasks, unit):
             return self._in_slices(tasks, unit, session, found)
         failure, session = self._asked(tasks, unit, session, found, together)
@@ -307,14 +309,16 @@ class Runner:
         while not reading.done and (left := [number for number in unit if number not in found]):
             session = self._held(session)
             started = time.monotonic()
-            failure, session = self._asked(tasks, left, session, parts, slice_)
+            failure, session = self._asked(tasks, left, session, parts, slice_, rested=False)
             said = {number: answer for number, answer in parts.items() if isinstance(answer, Answer)}
             if session is None or (session.gave_way.is_set() and not self.stopped):
                 return session
             if failure is None and len(said) == len(left):
                 seconds = time.monotonic() - started
-                answered = {tasks[number].probe: answer for number, answer in said.items()}
-                reading.add(answered, seconds, self.max_snapshot * _AIM)
+                answered = [(tasks[number].probe, answer) for number, answer in said.items()]
+                reading.add(answered, seconds, self.max_snapshot * _AIM[self.target.pace])
+                if self._gentle and not reading.done:
+                    self._stopped.wait(self._rest(seconds))
             elif failure is not None and (failure.reason in _NOT_ITS_OWN or self.stopped):
                 return self._given_up(left, failure, session, found)
             elif failure is not None and failure == self._old:
@@ -337,7 +341,8 @@ class Runner:
             parts.clear()
             failure, session = self._asked(tasks, left, session, parts, finish)
             for number, answer in parts.items():
-                found[number] = reading.spanned(answer) if isinstance(answer, Answer) else answer
+                estimated = tasks[number].choice.seconds
+                found[number] = reading.spanned(answer, estimated) if isinstance(answer, Answer) else answer
             if failure != self._old:
                 break
         if reading.slices > 1 and reading not in self.in_slices:
@@ -369,6 +374,8 @@ class Runner:
         session: Session | None,
         found: dict[int, Answer | Failure],
         read: Callable[[Fetch, list[int]], Iterator[tuple[int, Answer]]],
+        *,
+        rested: bool = True,
     ) -> tuple[Failure | None, Session | None]:
         """Fills in answers, in one transaction. Why some are left, and the session to go on with, None where there is none."""
         failure = _INTERRUPTED
@@ -382,7 +389,7 @@ class Runner:
             try:
                 with session.transaction() as unrested:
                     fetch = age.kept(unrested)
-                    fetch = self._rested(fetch, session, age) if self._gentle else fetch
+                    fetch = self._rested(fetch, session, age) if self._gentle and rested else fetch
                     for number, answer in read(fetch, [number for number in numbers if number not in found]):
                         tables = list(dict.fromkeys(table for table, _ in tasks[number].probe.reads()))
                         snapshot, *oids = unrested(_moment(tables))[0]
@@ -413,16 +420,20 @@ class Runner:
         return self.target.pace == "gentle"
 
     def _rested(self, fetch: Fetch, session: Session, age: Age) -> Fetch:
-        """Rests after each query as long as it took, at most some seconds; no longer, once the session is to end, or the
-        snapshot would become too old."""
+        """Rests after each query, and no longer once the session is to end. No rest takes the time that a snapshot has."""
 
         def rested(text: str) -> list[Row]:
             started = time.monotonic()
             rows = fetch(text)
-            session.gave_way.wait(min(time.monotonic() - started, _LONGEST_REST, max(age.left, 0)))
+            session.gave_way.wait(min(self._rest(time.monotonic() - started), max(age.left / 4, 0)))
             return rows
 
         return rested
+
+    def _rest(self, seconds: float) -> float:
+        """How long to rest after so many seconds of reading."""
+        times = _GIVEN if self.gauge is not None and self.gauge.busy else 1
+        return min(times * seconds, _LONGEST_REST)
 
     def _connect(self) -> Session | None:
         """A new session, or None when the server stays away; then nobody waits for it again in this run."""

@@ -8,7 +8,7 @@ moves from one page to another meanwhile may be met twice, or not at all.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import sqlalchemy as sa
@@ -171,9 +171,9 @@ class Sliced:
         assert self.key is not None
         return f"{literal(value or '')}::{(INTEGERS | UUID)[self.key.base_oid]}"
 
-    def add(self, answers: Mapping[Probe, Answer], seconds: float, aim: float) -> None:
+    def add(self, answers: Iterable[tuple[Probe, Answer]], seconds: float, aim: float) -> None:
         """Takes what the slice said, and how long it took; the next one is made to last about `aim` seconds."""
-        for question, answer in answers.items():
+        for question, answer in answers:
             sum_ = self._sum(question)
             sum_.count += answer.count
             sum_.examined += answer.examined
@@ -236,12 +236,11 @@ class Sliced:
         evidence = replace(answer.evidence, strategy=strategy, seconds=round(self.seconds / len(self._sums), 4))
         return replace(answer, evidence=evidence)
 
-    def spanned(self, answer: Answer) -> Answer:
-        """The answer with the snapshots it was read in, the first and the last, and not the last alone."""
+    def spanned(self, answer: Answer, estimated: float) -> Answer:
+        """The answer with the first and the last of the snapshots it was read in, and with the seconds that were planned."""
         last = answer.evidence.snapshot
-        if self._first in (None, last):
-            return answer
-        return replace(answer, evidence=replace(answer.evidence, snapshot=f"{self._first}..{last}"))
+        span = last if self._first in (None, last) else f"{self._first}..{last}"
+        return replace(answer, evidence=replace(answer.evidence, snapshot=span, estimated_seconds=round(estimated, 4)))
 
 
 def _only(question: Sliceable) -> bool:
