@@ -274,7 +274,7 @@ class Auditor:
         deadline = self._started + (options.time_budget or math.inf)
         runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
         limits = Limits(options.max_load, options.critical_load, options.max_lag)
-        if limits != Limits() or options.pace == "gentle":
+        if limits != Limits():
             runner.gauge = self._gauge = self._gauge or Gauge(limits)
         runner.max_snapshot, runner.in_slices = options.max_snapshot, self._sliced
         examined = 0
@@ -527,16 +527,17 @@ def dangers(catalog: Catalog) -> list[str]:
 
 
 def _in_slices(reading: Sliced, limit: float) -> str:
-    keys = (
-        "; of its offending rows so many are kept that their different keys were not all counted"
-        if reading.rough
-        else ""
+    said = (
+        f"{reading.table.sql} was read in {plural(reading.slices, 'slice')} over {reading.span:,.0f} s, so that no snapshot"
+        f" is older than {limit:g} s (--max-snapshot)"
     )
-    return (
-        f"{reading.table.sql} was read in {reading.slices:,} slices over {reading.span:,.0f} s, so that no snapshot is"
-        f" older than {limit:g} s (--max-snapshot): a row that was moved by an UPDATE meanwhile may have been met twice, or"
-        f" not at all{keys}"
-    )
+    if reading.moving:
+        said += ": a row that an UPDATE moved meanwhile may have been met twice, or not at all"
+    if reading.rough:
+        said += (
+            "; too many of its rows offend to count all their different keys in that time: there are at least as many"
+        )
+    return said
 
 
 def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:

@@ -61,15 +61,15 @@ class Gauge:
         if limits.load is not None or limits.critical is not None:
             critical = limits.critical is not None and active > limits.critical
             if critical and self._critical:  # twice in a row: a moment is no reason to end a run
-                self.ended = self.ended or f"{_backends(active)}, and --critical-load is {limits.critical}"
+                self.ended = self.ended or f"{_backends(active)}, --critical-load {limits.critical}"
             self._critical = critical
             if limits.load is not None and active > limits.load:
-                said.append(f"{_backends(active)}, and --max-load is {limits.load}")
+                said.append(f"{_backends(active)}, --max-load {limits.load}")
                 self._most["load"] = max(active, self._most.get("load", 0))
         if limits.lag is not None:
             lag = self._lag(fetch)
             if lag > limits.lag:
-                said.append(f"replication lags {lag:.1f} s behind, and --max-lag is {limits.lag:g} s")
+                said.append(f"replication {lag:.1f} s behind, --max-lag {limits.lag:g} s")
                 self._most["lag"] = max(lag, self._most.get("lag", 0))
         self.over = "; ".join(said)
         self._looked = True
@@ -153,11 +153,9 @@ class Gauge:
         if self._times:
             most = []
             if "load" in self._most:
-                most.append(f"up to {_backends(int(self._most['load']))} (--max-load {self.limits.load})")
+                most.append(f"up to {_backends(int(self._most['load']))} of others (--max-load {self.limits.load})")
             if "lag" in self._most:
-                most.append(
-                    f"replication lagged up to {self._most['lag']:.1f} s behind (--max-lag {self.limits.lag:g} s)"
-                )
+                most.append(f"replication up to {self._most['lag']:.1f} s behind (--max-lag {self.limits.lag:g} s)")
             said.append(
                 f"the audit waited {plural(self._times, 'time')}, {self._seconds:.1f} s in all: {'; '.join(most)}"
             )
@@ -177,4 +175,4 @@ class Gauge:
 
 
 def _backends(count: int) -> str:
-    return f"{plural(count, 'backend')} of others {'was' if count == 1 else 'were'} active"
+    return plural(count, "active backend")

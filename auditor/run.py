@@ -16,7 +16,7 @@ import psycopg
 from auditor.catalog.model import Catalog, Table
 from auditor.connection import Fetch, Row, Session, Target, reason_of
 from auditor.errors import CannotConnectError
-from auditor.gauge import Gauge
+from auditor.gauge import Gauge, Limits
 from auditor.plan import Task, units
 from auditor.probe import Answer, UnansweredError
 from auditor.probe.choice import TEXTBOOK, Facts
@@ -101,6 +101,10 @@ class Runner:
     _stopped: threading.Event = field(default_factory=threading.Event)
     _unreachable: str = ""
     ways: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        if self.gauge is None and self._gentle:
+            self.gauge = Gauge(Limits())
 
     def stop(self) -> None:
         """Cancels what runs on the server and takes nothing new; answers that are in stay."""
@@ -365,6 +369,8 @@ class Runner:
             session = session or self._connect()
             if session is not None:
                 self.gauge.wait(self._stopped)
+                if self.stopped:  # meanwhile: nothing begins
+                    session.cancel()
         return session
 
     def _asked(

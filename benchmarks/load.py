@@ -61,7 +61,7 @@ def auditing(command: list[str]) -> Iterator[None]:
     finally:
         ended.set()
         for process in running:
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
         thread.join()
     if any(codes):
         raise SystemExit(f"{' '.join(command)} ended with {codes}")
@@ -74,10 +74,11 @@ def main() -> None:
     parser.add_argument("--scale", type=int, default=20, help="of pgbench; 1 is 100,000 accounts")
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--seconds", type=int, default=10, help="of one turn")
+    parser.add_argument("--paces", nargs="+", choices=PACES, default=PACES)
     parser.add_argument("--turns", type=int, default=5, help="for each pace")
     options = parser.parse_args()
     auditor = str(Path(sys.executable).parent / "auditor")
-    kept: dict[str, list[float]] = {pace: [] for pace in PACES}
+    kept: dict[str, list[float]] = {pace: [] for pace in options.paces}
     alone: list[float] = []
     with server() as (dsn, programs):
         pgbench = str(programs / "pgbench")
@@ -88,7 +89,7 @@ def main() -> None:
         before = throughput(turn)
         alone.append(before)
         for _ in range(options.turns):
-            for pace in PACES:
+            for pace in options.paces:
                 command = [auditor, "audit", dsn, "--pace", pace, "-q", "-t", "memberships"]
                 with auditing([*command, "--select", "references/orphan-rows"]):
                     beside = throughput(turn)

@@ -112,7 +112,7 @@ def test_a_long_reading_says_so(database: Make) -> None:
     assert finding.evidence.strategy.startswith("textbook in ")
     (note,) = (note for note in result.notes if "slices" in note)
     assert note.startswith("public.big was read in ")
-    assert note.endswith("a row that was moved by an UPDATE meanwhile may have been met twice, or not at all")
+    assert note.endswith(": a row that an UPDATE moved meanwhile may have been met twice, or not at all")
     plain = audit(dsn, reference("big"), select=ORPHANS)
     assert not [note for note in plain.notes if "slices" in note]
     assert plain.findings[0].evidence is not None

@@ -88,6 +88,7 @@ class Sliced:
     seconds: float = 0.0
     span: float = 0.0  # seconds from the beginning of the first slice to the end of the last
     rough: bool = False  # keys were counted of the rows that are kept only
+    moving: bool = False  # something became visible between the first snapshot and the last
     _first: str | None = None  # the snapshot of the first slice
     _began: float = 0.0
     _seen: int = 0  # slices when somebody last asked for progress
@@ -239,7 +240,9 @@ class Sliced:
     def spanned(self, answer: Answer, estimated: float) -> Answer:
         """The answer with the first and the last of the snapshots it was read in, and with the seconds that were planned."""
         last = answer.evidence.snapshot
-        span = last if self._first in (None, last) else f"{self._first}..{last}"
+        moving = self._first not in (None, last)
+        self.moving = self.moving or moving
+        span = f"{self._first}..{last}" if moving else last
         return replace(answer, evidence=replace(answer.evidence, snapshot=span, estimated_seconds=round(estimated, 4)))
 
 
