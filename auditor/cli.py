@@ -119,8 +119,8 @@ Pace = Annotated[
     str | None,
     typer.Option(
         "--pace",
-        help="gentle: one connection that rests as long as it reads; normal: two, no parallel workers; fast: with the"
-        " server's own parallel workers.  [default: normal]",
+        help="gentle: one connection that rests as long as it reads, and four times as long while others are active; normal:"
+        " two, no parallel workers; fast: with the server's own parallel workers.  [default: normal]",
     ),
 ]
 Jobs = Annotated[

@@ -14,12 +14,13 @@ import psycopg
 import pytest
 from psycopg import pq
 
-from auditor.audit import Audit, Auditor
+from auditor.audit import Audit, Auditor, open_catalog
 from auditor.config import merged
 from auditor.connection import Session, Target
 from auditor.errors import ConfigError
 from auditor.gauge import Gauge, Limits
-from auditor.run import Progress
+from auditor.probe.textbook import Samples
+from auditor.run import Progress, Runner
 from tests.conftest import Make
 from tests.helpers import audit, login, titles
 from tests.test_run import GATED, ORPHANS, READ, TABLES, WAITS, consistent, held, orphan, outcomes, reference
@@ -149,6 +150,27 @@ def test_without_a_connection_for_looking_the_audit_goes_on_and_says_so(database
     result = consistent(Auditor(settings(jobs=1, max_load=5), Target(limited)).run())
     assert titles(result) == [orphan("gate")]
     assert "no connection was left to look at the server's load with: its limits were not kept to" in result.notes
+
+
+def test_gentle_rests_longer_while_others_are_active(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    dsn = database(TABLES)
+    target = Target(dsn, pace="gentle")
+    with Session(target) as session:
+        runner = Runner(target, 1, Samples(), open_catalog(session))
+        assert runner.gauge is not None
+
+        def rest() -> float:
+            assert runner.gauge is not None
+            monkeypatch.setattr(runner.gauge, "_busy", 0.0)
+            with session.transaction() as fetch:
+                runner.gauge.look(fetch, {session.pid})
+            return runner._rest(1.0)
+
+        with psycopg.connect(dsn):  # connected, and not at work
+            assert rest() == 1
+        with busy(dsn, 1):
+            assert rest() == 4
+        assert not runner.gauge.notes()
 
 
 class Standby:
