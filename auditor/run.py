@@ -349,7 +349,8 @@ class Runner:
                 found[number] = reading.spanned(answer, estimated) if isinstance(answer, Answer) else answer
             if failure != self._old:
                 break
-        if reading.slices > 1 and reading not in self.in_slices:
+        read = any(isinstance(found.get(number), Answer) for number in unit)
+        if read and reading.slices > 1 and reading not in self.in_slices:
             self.in_slices.append(reading)
         if session is None or failure is None or (session.gave_way.is_set() and not self.stopped):
             return session

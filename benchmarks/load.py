@@ -18,15 +18,16 @@ import statistics
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 from references import build
 from run import server
 
 PACES = ("gentle", "normal", "fast")
-_AHEAD = 2.0  # seconds that an audit has been running when the turn begins
 
 
 def throughput(command: list[str]) -> float:
@@ -38,8 +39,16 @@ def throughput(command: list[str]) -> float:
     return float(found[1])
 
 
+def reading(dsn: str) -> None:
+    """Waits until an audit reads the table: what it takes to start is not the server's load."""
+    begun = "application_name = 'auditor' AND state <> 'idle' AND query LIKE '%memberships%' AND query LIKE '%count%'"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        while not connection.execute(f"SELECT FROM pg_stat_activity WHERE {begun}".encode()).rowcount:
+            time.sleep(0.1)
+
+
 @contextmanager
-def auditing(command: list[str]) -> Iterator[None]:
+def auditing(command: list[str], dsn: str) -> Iterator[None]:
     """Audits one after the other, until the context ends."""
     ended = threading.Event()
     running: list[subprocess.Popen[bytes]] = []
@@ -55,8 +64,8 @@ def auditing(command: list[str]) -> Iterator[None]:
 
     thread = threading.Thread(target=work)
     thread.start()
-    ended.wait(_AHEAD)
     try:
+        reading(dsn)
         yield
     finally:
         ended.set()
@@ -69,6 +78,7 @@ def auditing(command: list[str]) -> Iterator[None]:
 
 def main() -> None:
     """Runs everything and prints a table."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server ends with it
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=5_000_000, help="of the table that is audited")
     parser.add_argument("--scale", type=int, default=20, help="of pgbench; 1 is 100,000 accounts")
@@ -91,7 +101,7 @@ def main() -> None:
         for _ in range(options.turns):
             for pace in options.paces:
                 command = [auditor, "audit", dsn, "--pace", pace, "-q", "-t", "memberships"]
-                with auditing([*command, "--select", "references/orphan-rows"]):
+                with auditing([*command, "--select", "references/orphan-rows"], dsn):
                     beside = throughput(turn)
                 after = throughput(turn)
                 alone.append(after)

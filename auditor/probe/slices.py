@@ -72,7 +72,7 @@ class _Sum:
     places: list[str] = field(default_factory=list)
 
 
-@dataclass
+@dataclass(eq=False)
 class Sliced:
     """A table that is being read. `key` cuts it; without one its pages do.
 
@@ -94,17 +94,13 @@ class Sliced:
     _seen: int = 0  # slices when somebody last asked for progress
 
     def __post_init__(self) -> None:
+        self.table = self.questions[0].table
         self._sums = {question: _Sum(counted(question)) for question in self.questions}
         self._step = _ROWS if self.key else _PAGES
         self._page, self._pages = 0, -1  # where the next slice begins, and how many there are; -1: not known yet
         self._from: str | None = None  # the key after which it begins
         self._nulls = False  # only NULLs are left
         self._until: str | None = None  # where the slice at hand ends: nothing for the last one
-
-    @property
-    def table(self) -> Table:
-        """The one that is read."""
-        return self.questions[0].table
 
     def begin(self, fetch: Fetch) -> None:
         """Finds out where the slice that is next ends; to be called first in its transaction."""
