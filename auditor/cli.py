@@ -119,7 +119,7 @@ Pace = Annotated[
     str | None,
     typer.Option(
         "--pace",
-        help="gentle: one connection that rests as long as it reads, and four times as long while others are active; normal:"
+        help="gentle: one connection that rests as long as it reads, and nine times as long while others are active; normal:"
         " two, no parallel workers; fast: with the server's own parallel workers.  [default: normal]",
     ),
 ]

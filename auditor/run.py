@@ -29,8 +29,8 @@ from auditor.watchdog import watching
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
-_LONGEST_REST = 20.0
-_GIVEN = 4  # seconds that the pace `gentle` rests for each it reads while others are active; 1 while nobody is
+_LONGEST_REST = 60.0
+_GIVEN = 9  # seconds that the pace `gentle` rests for each it reads while others are active; 1 while nobody is
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts to reach a server that went away
 _WAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before what gave way to others is asked again
 
@@ -313,6 +313,7 @@ class Runner:
         while not reading.done and (left := [number for number in unit if number not in found]):
             session = self._held(session)
             started = time.monotonic()
+            parts.clear()
             failure, session = self._asked(tasks, left, session, parts, slice_, rested=False)
             said = {number: answer for number, answer in parts.items() if isinstance(answer, Answer)}
             if session is None or (session.gave_way.is_set() and not self.stopped):
@@ -329,7 +330,7 @@ class Runner:
                 if not reading.shorten():
                     return self._given_up(left, failure, session, found)
             else:  # of one question: the others are read on without it
-                number = next(number for number in left if number not in said)
+                number = next((number for number in left if number not in said), left[0])
                 found[number] = failure or _REPLACED
                 reading.drop(tasks[number].probe)
         for whole in (True, False):

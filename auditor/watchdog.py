@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from auditor.connection import Session, Target
+from auditor.connection import Fetch, Session, Target
 from auditor.errors import CannotConnectError
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def _watch(
         try:
             if own is None or not own.alive:
                 own = Session(target)
-            for session in _in_the_way(own, watched):
-                session.give_way()
-            if gauge is not None:
-                with own.transaction() as fetch:
+            with own.transaction() as fetch:
+                for session in _in_the_way(fetch, watched):
+                    session.give_way()
+                if gauge is not None:
                     gauge.look(fetch, {session.pid for session in watched})
         except psycopg.Error:  # its own session ended, or was cancelled: the next look has another
             if own is not None:
@@ -79,13 +79,12 @@ def _watch(
         own.close()
 
 
-def _in_the_way(own: Session, sessions: list[Session]) -> list[Session]:
+def _in_the_way(fetch: Fetch, sessions: list[Session]) -> list[Session]:
     """Those of the sessions that somebody else's wait for a lock depends on."""
     by_pid = {session.pid: session for session in sessions}
     ours = ", ".join(map(str, by_pid))
-    with own.transaction() as fetch:
-        blocking = fetch(
-            "SELECT DISTINCT b.pid FROM pg_catalog.pg_locks AS l, pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) AS b (pid)"
-            f" WHERE NOT l.granted AND l.pid NOT IN ({ours}) AND b.pid IN ({ours})"
-        )
+    blocking = fetch(
+        "SELECT DISTINCT b.pid FROM pg_catalog.pg_locks AS l, pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) AS b (pid)"
+        f" WHERE NOT l.granted AND l.pid NOT IN ({ours}) AND b.pid IN ({ours})"
+    )
     return [by_pid[int(str(pid))] for (pid,) in blocking]

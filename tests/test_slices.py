@@ -287,3 +287,27 @@ def test_more_offending_rows_than_are_kept(database: Make) -> None:
     assert (whole.count, whole.groups) == (some.count, 7)
     assert some.groups == 3
     assert reading.rough
+
+
+def test_what_was_added_is_cut_too_where_it_is_much(database: Make, version: int) -> None:
+    if version < 14:
+        pytest.skip("a key tells where each slice ends on PostgreSQL 13")
+    dsn = database(BIG)
+    with Session(Target(dsn)) as session, psycopg.connect(dsn, autocommit=True) as writer:
+        catalog = open_catalog(session)
+        question = Matching(catalog.by_name["public", "big"], "id > 0", ("id",))
+        reading = sliced(Facts(catalog), [question])
+        assert reading is not None
+        ends = []
+        for number in range(3):
+            with session.transaction() as fetch:
+                reading.begin(fetch)
+                ends.append(reading._until)
+                if number == 1:
+                    assert reading.shorten()  # it took too long: the others are asked again
+                else:
+                    reading.add([(question, reading.read(question, fetch))], 1.0, 1.0)
+            if not number:
+                writer.execute("INSERT INTO big SELECT n, n FROM generate_series(101, 400) AS n")
+    assert (ends[0], ends[1]) == ("15", None)
+    assert int(ends[2] or 0) > 80
