@@ -101,10 +101,28 @@ def test_as_many_as_may_be_active_are_no_reason_to_wait(database: Make) -> None:
     assert not [note for note in result.notes if "load" in note or "lag" in note]
 
 
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time is up as soon as the audit waits."""
+    watch = Runner._watch
+
+    def watched(self: Runner, threads: list[threading.Thread], progress: Callable[[], Progress]) -> None:
+        def told() -> Progress:
+            state = progress()
+            if state.held:
+                self.deadline = 0.0
+            return state
+
+        watch(self, threads, told)
+
+    monkeypatch.setattr(Runner, "_watch", watched)
+
+
+@pytest.mark.usefixtures("short")
 def test_the_time_budget_ends_the_waiting_too(database: Make) -> None:
     dsn = database(TABLES)
     with busy(dsn, 1):
-        result = consistent(audit(dsn, GATED, select=ORPHANS, max_load=0, time_budget="1s"))
+        result = consistent(audit(dsn, GATED, select=ORPHANS, max_load=0))
     assert set(outcomes(result).values()) == {("not_checked", "budget")}
     assert {entry.detail for entry in result.coverage} == {"the time budget was used up"}
     assert "up to 1 active backend of others (--max-load 0)" in result.notes[0]
@@ -127,6 +145,7 @@ def test_above_the_critical_load_the_audit_ends(database: Make) -> None:
     assert details == {"the server was too busy: 3 active backends, --critical-load 2"}
 
 
+@pytest.mark.usefixtures("short")
 def test_what_a_login_is_not_shown_is_counted_and_said(database: Make) -> None:
     """Another role's session counts while it is in a transaction; idle it does not."""
     dsn = database(TABLES)
@@ -138,16 +157,20 @@ def test_what_a_login_is_not_shown_is_counted_and_said(database: Make) -> None:
         assert [note for note in idle.notes if note.startswith(hidden)]
         with busy(dsn, 1):
             for name in (reader, shown):
-                result = audit(name, GATED, select=ORPHANS, max_load=0, time_budget="1s")
+                result = audit(name, GATED, select=ORPHANS, max_load=0)
                 assert result.summary.not_checked == 3
                 assert bool([note for note in result.notes if note.startswith(hidden)]) is (name is reader)
         other.execute("SELECT 1")
 
 
-def test_without_a_connection_for_looking_the_audit_goes_on_and_says_so(database: Make) -> None:
+def test_without_a_connection_for_looking_the_audit_goes_on_and_says_so(
+    database: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads has the only one."""
+    monkeypatch.setattr("auditor.gauge._FIRST", 1e9)
     dsn = database(TABLES)
     limited = login(dsn, READ, options="CONNECTION LIMIT 1")
-    result = consistent(Auditor(settings(jobs=1, max_load=5), Target(limited)).run())
+    result = consistent(Auditor(settings(jobs=1, max_load=5, time_budget="60s"), Target(limited)).run())
     assert titles(result) == [orphan("gate")]
     assert "no connection was left to look at the server's load with: its limits were not kept to" in result.notes
 
