@@ -33,8 +33,10 @@ from auditor.watchdog import watching
 
 if TYPE_CHECKING:
     from auditor.config import Ignore, Settings
+    from auditor.gauge import Gauge
     from auditor.plan import Plan, Task
     from auditor.probe import Answer
+    from auditor.probe.slices import Sliced
     from auditor.run import Failure, Runner
 
 SCHEMA_VERSION = 1
@@ -297,6 +299,8 @@ class Auditor:
     _started: float = field(default_factory=time.monotonic)
     _ways: Counter[str] = field(default_factory=Counter)
     _unwatched: list[str] = field(default_factory=list)
+    _gauge: Gauge | None = None
+    _sliced: list[Sliced] = field(default_factory=list)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
     _position: Position | None = None
@@ -372,7 +376,8 @@ class Auditor:
         return told
 
     def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
-        return _notes(catalog, made, self._ways)
+        slices = [_in_slices(reading, self.settings.audit.max_snapshot) for reading in self._sliced]
+        return (*(self._gauge.notes() if self._gauge else ()), *slices, *_notes(catalog, made, self._ways))
 
     def plan(self) -> Plan:
         """Connects, reads the catalog, and says what would be asked; no row of a table is read. Raises AuditorError."""
@@ -461,6 +466,7 @@ class Auditor:
     def _results(self, tasks: list[Task], catalog: Catalog) -> tuple[list[Answer | Failure], list[str], Failure | None]:
         """An answer or a failure for each task, and where an answer was taken over, how it came; and why the run has
         stopped, if it has."""
+        from auditor.gauge import Gauge, Limits
         from auditor.run import Runner
 
         taken = [self._earlier.answer(task.probe) if self._earlier else None for task in tasks]
@@ -472,6 +478,10 @@ class Auditor:
             deadline = self._started + (options.time_budget or math.inf)
             samples = self._questions.samples
             runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
+            limits = Limits(options.max_load, options.critical_load, options.max_lag)
+            if limits != Limits():
+                runner.gauge = self._gauge = self._gauge or Gauge(limits)
+            runner.max_snapshot, runner.in_slices = options.max_snapshot, self._sliced
             results = iter(runner.run(asked))
             self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")
             self._ways.update(runner.ways)
@@ -737,6 +747,20 @@ def dangers(catalog: Catalog) -> list[str]:
         " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
         " name owners with --trust-owner"
     ]
+
+
+def _in_slices(reading: Sliced, limit: float) -> str:
+    said = (
+        f"{reading.table.sql} was read in {plural(reading.slices, 'slice')} over {reading.span:,.0f} s, so that no snapshot"
+        f" is older than {limit:g} s (--max-snapshot)"
+    )
+    if reading.moving:
+        said += ": a row that an UPDATE moved meanwhile may have been met twice, or not at all"
+    if reading.rough:
+        said += (
+            "; too many of its rows offend to count all their different keys in that time: there are at least as many"
+        )
+    return said
 
 
 def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:

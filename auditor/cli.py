@@ -171,8 +171,8 @@ Pace = Annotated[
     typer.Option(
         "--pace",
         autocompletion=_offer("gentle", "normal", "fast"),
-        help="gentle: one connection that rests as long as it reads; normal: two, no parallel workers; fast: with the"
-        " server's own parallel workers.  [default: normal]",
+        help="gentle: one connection that rests as long as it reads, and nine times as long while others are active; normal:"
+        " two, no parallel workers; fast: with the server's own parallel workers.  [default: normal]",
     ),
 ]
 Jobs = Annotated[
@@ -194,6 +194,40 @@ TimeBudget = Annotated[
         "--time-budget",
         metavar="DURATION",
         help="Longest time the audit may take; what is not asked by then is not checked.  [default: none]",
+    ),
+]
+MaxSnapshot = Annotated[
+    str | None,
+    typer.Option(
+        "--max-snapshot",
+        metavar="DURATION",
+        help="Greatest age of a snapshot, which holds VACUUM back: a table that takes longer is read in slices, each in a"
+        " transaction of its own; 0: any.  [default: 60s]",
+    ),
+]
+MaxLoad = Annotated[
+    int | None,
+    typer.Option(
+        "--max-load",
+        metavar="N",
+        help="Begin nothing new while more than N backends of others are active.  [default: none]",
+    ),
+]
+CriticalLoad = Annotated[
+    int | None,
+    typer.Option(
+        "--critical-load",
+        metavar="N",
+        help="End the audit when more than N backends of others are active; what is not asked by then is not checked."
+        "  [default: none]",
+    ),
+]
+MaxLag = Annotated[
+    str | None,
+    typer.Option(
+        "--max-lag",
+        metavar="DURATION",
+        help="Begin nothing new while a standby of this server, or this standby, is further behind.  [default: none]",
     ),
 ]
 HistoryPlace = Annotated[
@@ -360,6 +394,8 @@ def _progress(quiet: bool) -> Callable[[Any], None]:
         reading = f", reading {', '.join(state.reading)}" if state.reading else ""
         if state.waiting:
             reading += f", giving way to others on {', '.join(state.waiting)}"
+        if state.held:
+            left, reading = "", f", waiting: {state.held}{reading}"
         text = f"{state.done} of {state.total} questions asked, {state.seconds:.0f} s{left}{one_line(reading)}"
         sys.stderr.write("\r\x1b[K" + text[:79] + ("\r\x1b[K" if state.done == state.total else ""))
         sys.stderr.flush()
@@ -436,6 +472,10 @@ def audit(
     statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
     time_budget: TimeBudget = None,
+    max_snapshot: MaxSnapshot = None,
+    max_load: MaxLoad = None,
+    critical_load: CriticalLoad = None,
+    max_lag: MaxLag = None,
     samples: SampleValues = None,
     sql: SqlFiles = None,
     allow_incomplete: Annotated[
@@ -476,6 +516,10 @@ def audit(
         lock_timeout=lock_timeout,
         time_budget=time_budget,
         since=since,
+        max_snapshot=max_snapshot,
+        max_load=max_load,
+        critical_load=critical_load,
+        max_lag=max_lag,
         samples=samples,
         fail_on=fail_on,
         allow_incomplete=allow_incomplete,

@@ -14,7 +14,9 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 
@@ -77,12 +79,25 @@ class Audit(_Part):
     lock_timeout: Seconds = 2.0
     time_budget: Seconds | None = None
     since: str | None = None  # the run whose unchanged tables are not read again
+    max_snapshot: Seconds = 60.0  # 0: any age
+    max_load: Annotated[int, Field(ge=0)] | None = None
+    critical_load: Annotated[int, Field(ge=0)] | None = None
+    max_lag: Seconds | None = None
     samples: Literal["none", "keys", "full"] = "keys"
     deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
     trust_owner: tuple[str, ...] = ()  # whose functions may run under a login for which that is dangerous
     fail_on: Literal["error", "warning", "info", "never"] = Severity.ERROR.value
     allow_incomplete: bool = False
     lock_file: str = ""  # held while an audit runs: a second one does not start
+
+    @field_validator("critical_load")
+    @classmethod
+    def _above(cls, value: int | None, known: ValidationInfo) -> int | None:
+        if value is not None and value < (known.data.get("max_load") or 0):
+            raise ValueError(
+                f"{value} is lower than max_load, {known.data['max_load']}: the run would end before it waits"
+            )
+        return value
 
     @property
     def connections(self) -> int:

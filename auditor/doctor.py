@@ -75,6 +75,16 @@ def _advice(catalog: Catalog, facts: dict[str, Any], settings: Settings, pooled:
         yield from _standby(facts)
     if not facts["checksums"]:
         yield Advice("note", "the cluster has no data checksums: damage on disk goes unnoticed by the server")
+    limits = settings.audit
+    if (limits.max_load, limits.critical_load, limits.max_lag) != (None, None, None) and not (
+        server.superuser or facts["stats"]
+    ):
+        yield Advice(
+            "note",
+            "what other logins' sessions and standbys do is hidden from this one: of --max-load and --critical-load more"
+            " sessions would count than are active, and --max-lag would see no standby",
+            f"GRANT pg_read_all_stats TO {ident(server.user)};",
+        )
     if "pg_stat_statements" in catalog.extensions and not (server.superuser or facts["stats"]):
         yield Advice(
             "note",

@@ -125,6 +125,7 @@ class _Asker:
         self.catalog = catalog
         options = settings.audit
         self.runner = Runner(target, options.connections, Samples(options.samples, options.deny), catalog, report)
+        self.runner.max_snapshot = options.max_snapshot
         self.target = target
 
     def ask(self, probes: list[Probe]) -> list[Answer | Failure]:

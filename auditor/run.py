@@ -16,17 +16,21 @@ import psycopg
 from auditor.catalog.model import Catalog, Table
 from auditor.connection import Fetch, Row, Session, Target, reason_of
 from auditor.errors import CannotConnectError
+from auditor.gauge import Gauge, Limits
 from auditor.plan import Task, units
 from auditor.probe import Answer, UnansweredError
-from auditor.probe.choice import TEXTBOOK
+from auditor.probe.choice import TEXTBOOK, Facts
+from auditor.probe.slices import Sliced, sliced
 from auditor.probe.strategies import answers, measured
 from auditor.probe.textbook import Samples, ask
+from auditor.snapshot import Age, TooOldError, shorter
 from auditor.text import literal
 from auditor.watchdog import watching
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
-_LONGEST_REST = 5.0
+_LONGEST_REST = 60.0
+_GIVEN = 9  # seconds that the pace `gentle` rests for each it reads while others are active; 1 while nobody is
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to reach a server that went away
 _ALONE = 3  # attempts of one worker while another has its connection: there may be no more than that
 _WAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before what gave way to others is asked again
@@ -43,7 +47,7 @@ class Failure:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far the run is. Costs are in seconds of one backend, about; `reading` names the tables being read now, `waiting`
-    those that are asked again because others waited for them."""
+    those that are asked again because others waited for them, `held` why nothing new begins now."""
 
     done: int
     total: int
@@ -52,11 +56,15 @@ class Progress:
     reading: tuple[str, ...]
     seconds: float
     waiting: tuple[str, ...] = ()
+    held: str = ""
 
 
+_NOT_ITS_OWN = ("cancelled", "standby_conflict", "lost_connection")  # reasons that do not lie in the question
 _INTERRUPTED = Failure("cancelled", "the audit was interrupted")
 _SPENT = Failure("budget", "the time budget was used up")
 _REPLACED = Failure("unsupported", "another table has taken the name of one that was planned for")
+_LONG = 0.25  # of the longest life of a snapshot: what is estimated to last longer is read in slices from the start
+_AIM = {"gentle": 1 / 12, "normal": 1 / 2, "fast": 1 / 2}  # of it: how long a slice is to last, at each pace
 
 
 def _moment(tables: list[Table]) -> str:
@@ -74,7 +82,8 @@ class Runner:
     """Answers tasks on up to `jobs` connections. `stop` may be called from a signal handler or another thread.
 
     `ways` counts, by table, how often a query was given up because others waited for its locks. At `deadline`, in
-    time.monotonic()'s seconds, the run stops by itself, and `left` says so.
+    time.monotonic()'s seconds, the run stops by itself, and `left` says so. While `gauge` says so nothing new begins. No
+    snapshot becomes older than `max_snapshot` seconds (0: any age); `in_slices` is what took several for that.
     """
 
     target: Target
@@ -84,12 +93,20 @@ class Runner:
     report: Callable[[Progress], None] = lambda _: None
     deadline: float = math.inf
     left: Failure = _INTERRUPTED  # why what was not asked was not, once the run has stopped
+    gauge: Gauge | None = None
+    max_snapshot: float = 0.0
+    in_slices: list[Sliced] = field(default_factory=list)
+    _begun: dict[int, Sliced] = field(default_factory=dict)  # by the number of a task
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sessions: set[Session] = field(default_factory=set)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _unreachable: str = ""
     ways: Counter[str] = field(default_factory=Counter)
     unwatched: list[str] = field(default_factory=list)  # why nobody watched, for a time, who waits for the queries
+
+    def __post_init__(self) -> None:
+        if self.gauge is None and self._gentle:
+            self.gauge = Gauge(Limits())
 
     def stop(self) -> None:
         """Cancels what runs on the server and takes nothing new; answers that are in stay."""
@@ -151,7 +168,8 @@ class Runner:
         def postpone(unit: list[int]) -> None:
             table = tasks[unit[0]].probe.table.sql
             self.ways[table] += 1
-            times[unit[0]] += 1
+            begun = self._begun.get(unit[0])
+            times[unit[0]] = 1 if begun is not None and begun.progressed() else times[unit[0]] + 1
             if times[unit[0]] <= len(_WAYS):
                 later.append((time.monotonic() + _WAYS[times[unit[0]] - 1], unit))
                 return
@@ -164,7 +182,7 @@ class Runner:
                 unit = take()
                 while unit is not None:
                     found: dict[int, Answer | Failure] = {}
-                    session = self._unit(tasks, unit, session, found)
+                    session = self._unit(tasks, unit, self._held(session), found)
                     with self._lock:
                         for number, answer in found.items():
                             results[number] = answer
@@ -185,11 +203,12 @@ class Runner:
                 names = tuple(reading.values())
                 waiting = tuple(tasks[unit[0]].probe.table.sql for _, unit in later)
             cost, total = sum(tasks[n].cost for n in done), sum(task.cost for task in tasks)
-            return Progress(len(done), len(tasks), cost, total, names, time.monotonic() - started, waiting)
+            held = self.gauge.waiting if self.gauge else ""
+            return Progress(len(done), len(tasks), cost, total, names, time.monotonic() - started, waiting, held)
 
         while True:
             try:
-                with watching(self.target, self._open, blind=self.unwatched.append):
+                with watching(self.target, self._open, blind=self.unwatched.append, gauge=self.gauge):
                     self._watch(threads, progress)
                 break
             except KeyboardInterrupt:
@@ -214,6 +233,9 @@ class Runner:
             alive[0].join(0.1)
             if not self.stopped and time.monotonic() >= self.deadline:
                 self.left = _SPENT
+                self.stop()
+            if not self.stopped and self.gauge and self.gauge.ended:
+                self.left = Failure("budget", f"the server was too busy: {self.gauge.ended}")
                 self.stop()
             if self.stopped:
                 self.stop()  # again: a query may have begun after the last cancel
@@ -242,8 +264,15 @@ class Runner:
                 seconds = round(time.monotonic() - started, 4)
                 yield number, replace(answer, evidence=replace(answer.evidence, seconds=seconds))
 
+        rests = 1 + _GIVEN if self._gentle else 1
+        long = sum(tasks[number].cost for number in unit) * rests > self.max_snapshot * _LONG
+        if self.max_snapshot and (unit[0] in self._begun or long) and self._cut(tasks, unit):
+            return self._in_slices(tasks, unit, session, found)
         failure, session = self._asked(tasks, unit, session, found, together)
-        own = failure is not None and failure.reason not in ("cancelled", "standby_conflict", "lost_connection")
+        left = [number for number in unit if number not in found]
+        if failure == self._old and self._cut(tasks, left):
+            return self._in_slices(tasks, left, session, found)
+        own = failure is not None and failure != self._old and failure.reason not in _NOT_ITS_OWN
         if session is not None and session.gave_way.is_set() and not self.stopped:
             return session
         if own and (len(unit) > 1 or strategies != {TEXTBOOK}):
@@ -259,6 +288,97 @@ class Runner:
                 found.setdefault(number, failure)
         return session
 
+    @property
+    def _old(self) -> Failure:
+        said = f"it was not read before its snapshot was as old as --max-snapshot lets it be, {self.max_snapshot:g} s"
+        return Failure("timeout", said)
+
+    def _cut(self, tasks: list[Task], unit: list[int]) -> Sliced | None:
+        """The unit to be read in slices, with what of it was read by now; None where it cannot be."""
+        made = self._begun.get(unit[0]) or sliced(Facts(self.catalog), [tasks[number].probe for number in unit])
+        if made is not None:
+            self._begun |= dict.fromkeys(unit, made)
+        return made
+
+    def _in_slices(
+        self, tasks: list[Task], unit: list[int], session: Session | None, found: dict[int, Answer | Failure]
+    ) -> Session | None:
+        """As `_unit`, each slice in a transaction of its own. What was read stays when one gives way to others, or its
+        session is lost."""
+        reading = self._begun[unit[0]]
+        parts: dict[int, Answer | Failure] = {}
+
+        def slice_(fetch: Fetch, left: list[int]) -> Iterator[tuple[int, Answer]]:
+            parts.clear()
+            reading.begin(fetch)
+            for number in (number for number in unit if number not in found):
+                yield number, reading.read(tasks[number].probe, fetch)
+
+        while not reading.done and (left := [number for number in unit if number not in found]):
+            session = self._held(session)
+            started = time.monotonic()
+            parts.clear()
+            failure, session = self._asked(tasks, left, session, parts, slice_, rested=False)
+            said = {number: answer for number, answer in parts.items() if isinstance(answer, Answer)}
+            if session is None or (session.gave_way.is_set() and not self.stopped):
+                return session
+            if failure is None and len(said) == len(left):
+                seconds = time.monotonic() - started
+                answered = [(tasks[number].probe, answer) for number, answer in said.items()]
+                reading.add(answered, seconds, self.max_snapshot * _AIM[self.target.pace])
+                if self._gentle and not reading.done:
+                    self._stopped.wait(self._rest(seconds))
+            elif failure is not None and (failure.reason in _NOT_ITS_OWN or self.stopped):
+                return self._given_up(left, failure, session, found)
+            elif failure is not None and failure == self._old:
+                if not reading.shorten():
+                    return self._given_up(left, failure, session, found)
+            else:  # of one question: the others are read on without it
+                number = next((number for number in left if number not in said), left[0])
+                found[number] = failure or _REPLACED
+                reading.drop(tasks[number].probe)
+        for whole in (True, False):
+            left = [number for number in unit if number not in found]
+            failure = None
+            if not left:
+                break
+
+            def finish(fetch: Fetch, left: list[int], whole: bool = whole) -> Iterator[tuple[int, Answer]]:
+                for number in left:
+                    yield number, reading.finish(tasks[number].probe, fetch, self.samples, whole=whole)
+
+            parts.clear()
+            failure, session = self._asked(tasks, left, session, parts, finish)
+            for number, answer in parts.items():
+                estimated = tasks[number].choice.seconds
+                found[number] = reading.spanned(answer, estimated) if isinstance(answer, Answer) else answer
+            if failure != self._old:
+                break
+        read = any(isinstance(found.get(number), Answer) for number in unit)
+        if read and reading.slices > 1 and reading not in self.in_slices:
+            self.in_slices.append(reading)
+        if session is None or failure is None or (session.gave_way.is_set() and not self.stopped):
+            return session
+        return self._given_up(unit, failure, session, found)
+
+    @staticmethod
+    def _given_up(
+        numbers: list[int], failure: Failure, session: Session, found: dict[int, Answer | Failure]
+    ) -> Session:
+        for number in numbers:
+            found.setdefault(number, failure)
+        return session
+
+    def _held(self, session: Session | None) -> Session | None:
+        """The session to go on with, once the load allows it; where connections are few, it has one before the gauge has."""
+        if self.gauge is not None:
+            session = session or self._connect()
+            if session is not None:
+                self.gauge.wait(self._stopped)
+                if self.stopped:  # meanwhile: nothing begins
+                    session.cancel()
+        return session
+
     def _asked(
         self,
         tasks: list[Task],
@@ -266,6 +386,8 @@ class Runner:
         session: Session | None,
         found: dict[int, Answer | Failure],
         read: Callable[[Fetch, list[int]], Iterator[tuple[int, Answer]]],
+        *,
+        rested: bool = True,
     ) -> tuple[Failure | None, Session | None]:
         """Fills in answers, in one transaction. Why some are left, and the session to go on with, None where there is none."""
         failure = _INTERRUPTED
@@ -275,9 +397,11 @@ class Runner:
                 session = self._connect()
             if session is None:
                 return failure, None
+            age = Age(self.max_snapshot, session.target.statement_timeout)
             try:
                 with session.transaction() as unrested:
-                    fetch = self._rested(unrested, session) if self._gentle else unrested
+                    fetch = age.kept(unrested)
+                    fetch = self._rested(fetch, session, age) if self._gentle and rested else fetch
                     for number, answer in read(fetch, [number for number in numbers if number not in found]):
                         tables = list(dict.fromkeys(table for table, _ in tasks[number].probe.reads()))
                         snapshot, *oids = unrested(_moment(tables))[0]
@@ -288,27 +412,40 @@ class Runner:
                 return None, session
             except UnansweredError as error:
                 return Failure("unsupported", str(error)), session
+            except TooOldError:
+                return self._old, session
             except psycopg.Error as error:
                 failure = Failure(*reason_of(error, session))
+                if error.sqlstate == "57014" and age.over and not session.gave_way.is_set():
+                    failure = self._old
             if self.stopped or failure.reason not in ("standby_conflict", "lost_connection"):
                 return failure, session
             self._stopped.wait(0.2 * (attempt + 1))
         return failure, session
 
     @property
+    def _own_target(self) -> Target:
+        return replace(self.target, statement_timeout=shorter(self.target.statement_timeout, self.max_snapshot))
+
+    @property
     def _gentle(self) -> bool:
         return self.target.pace == "gentle"
 
-    def _rested(self, fetch: Fetch, session: Session) -> Fetch:
-        """Rests after each query as long as it took, at most some seconds; no longer, once the session is to end."""
+    def _rested(self, fetch: Fetch, session: Session, age: Age) -> Fetch:
+        """Rests after each query, and no longer once the session is to end. No rest takes the time that a snapshot has."""
 
         def rested(text: str) -> list[Row]:
             started = time.monotonic()
             rows = fetch(text)
-            session.gave_way.wait(min(time.monotonic() - started, _LONGEST_REST))
+            session.gave_way.wait(min(self._rest(time.monotonic() - started), max(age.left / 4, 0)))
             return rows
 
         return rested
+
+    def _rest(self, seconds: float) -> float:
+        """How long to rest after so many seconds of reading."""
+        times = _GIVEN if self.gauge is not None and self.gauge.busy else 1
+        return min(times * seconds, _LONGEST_REST)
 
     def _connect(self) -> Session | None:
         """A new session, or None when the server stays away; then nobody waits for it again in this run. None, too, where
@@ -317,7 +454,7 @@ class Runner:
             if self.stopped or self._unreachable:
                 return None
             try:
-                session = Session(self.target)
+                session = Session(self._own_target)
             except CannotConnectError as error:
                 if attempt >= _ALONE and self._open():
                     return None

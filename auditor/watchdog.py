@@ -11,11 +11,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import psycopg
 
-from auditor.connection import Session, Target
+from auditor.connection import Fetch, Session, Target
 from auditor.errors import CannotConnectError
+
+if TYPE_CHECKING:
+    from auditor.gauge import Gauge
 
 EVERY = 0.2  # seconds between two looks
 _AGAIN = 10.0  # seconds until the next attempt to connect
@@ -30,14 +34,15 @@ def watching(
     *,
     after: float = EVERY,
     blind: Callable[[str], object] = lambda _: None,
+    gauge: Gauge | None = None,
 ) -> Iterator[None]:
-    """While the context lasts, each of `sessions` that others wait for gives way (`Session.give_way`).
+    """While the context lasts, each of `sessions` that others wait for gives way (`Session.give_way`); `gauge` looks too.
 
     The first look is `after` seconds from now: what ends sooner takes no second connection. Where none is to be had `blind`
     hears why, and a later look tries again.
     """
     ended = threading.Event()
-    thread = threading.Thread(target=_watch, args=(target, sessions, after, blind, ended), daemon=True)
+    thread = threading.Thread(target=_watch, args=(target, sessions, after, blind, ended, gauge), daemon=True)
     thread.start()
     try:
         yield
@@ -52,6 +57,7 @@ def _watch(
     after: float,
     blind: Callable[[str], object],
     ended: threading.Event,
+    gauge: Gauge | None,
 ) -> None:
     own: Session | None = None
     wait = after
@@ -65,25 +71,29 @@ def _watch(
         try:
             if own is None or not own.alive:
                 own = Session(replace(target, statement_timeout=_LOOK))
-            for session in _in_the_way(own, watched):
-                session.give_way()
+            with own.transaction() as fetch:
+                for session in _in_the_way(fetch, watched):
+                    session.give_way()
+                if gauge is not None:
+                    gauge.look(fetch, {session.pid for session in watched})
         except psycopg.Error:  # its own session ended, or was cancelled: the next look has another
             if own is not None:
                 own.close()
         except CannotConnectError as error:
             blind(str(error))
             wait = _AGAIN
+            if gauge is not None:
+                gauge.blind()
     if own is not None:
         own.close()
 
 
-def _in_the_way(own: Session, sessions: list[Session]) -> list[Session]:
+def _in_the_way(fetch: Fetch, sessions: list[Session]) -> list[Session]:
     """Those of the sessions that somebody else's wait for a lock depends on."""
     by_pid = {session.pid: session for session in sessions}
     ours = ", ".join(map(str, by_pid))
-    with own.transaction() as fetch:
-        blocking = fetch(
-            "SELECT DISTINCT b.pid FROM pg_catalog.pg_locks AS l, pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) AS b (pid)"
-            f" WHERE NOT l.granted AND l.pid NOT IN ({ours}) AND b.pid IN ({ours})"
-        )
+    blocking = fetch(
+        "SELECT DISTINCT b.pid FROM pg_catalog.pg_locks AS l, pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) AS b (pid)"
+        f" WHERE NOT l.granted AND l.pid NOT IN ({ours}) AND b.pid IN ({ours})"
+    )
     return [by_pid[int(str(pid))] for (pid,) in blocking]

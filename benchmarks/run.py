@@ -2,7 +2,7 @@
 
 Catalog depth on 1,000 tables, 15,000 columns and 3,000 foreign keys, as a ratio to `pg_dump --schema-only` of the same
 database; the same database with one table asked for, rows and all; peak memory of the auditor there and with ten times the
-rows; start-up time of the command.
+rows; start-up time of the command. Then those of references.py and of load.py.
 `--tables` makes it smaller, for a smoke test without a verdict.
 """
 
@@ -205,7 +205,9 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--scale", type=int, default=10_000_000, help="rows for references.py; 0 leaves it out")
+    parser.add_argument(
+        "--scale", type=int, default=10_000_000, help="rows for references.py and load.py; 0 leaves them out"
+    )
     options = parser.parse_args()
     auditor = str(Path(sys.executable).parent / "auditor")
     with server() as (dsn, programs):
@@ -239,6 +241,8 @@ def main() -> None:
     if options.scale:
         references = str(Path(__file__).with_name("references.py"))
         subprocess.run([sys.executable, references, "--scale", str(options.scale)], check=True)
+        load = str(Path(__file__).with_name("load.py"))
+        subprocess.run([sys.executable, load, "--rows", str(options.scale // 2)], check=True)
 
 
 if __name__ == "__main__":

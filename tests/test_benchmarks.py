@@ -1,4 +1,4 @@
-"""The benchmark of references runs, at a scale that judges no time: every figure is there, every relation is answered."""
+"""The benchmarks run, at a scale that judges no time: every figure is there, every relation is answered."""
 
 from __future__ import annotations
 
@@ -38,3 +38,21 @@ def test_references_at_a_small_scale() -> None:
     assert all(float(figure) >= 0 for figures in totals.values() for figure in figures)
     assert set(relations) == {(kind, column) for kind in totals for column in COLUMNS}
     assert all(relations.values())
+
+
+@pytest.mark.checkout
+@pytest.mark.embedded
+def test_load_at_a_small_scale() -> None:
+    done = subprocess.run(
+        [
+            *(sys.executable, "-W", "ignore", str(ROOT / "benchmarks" / "load.py"), "--rows", "2000", "--scale", "1"),
+            *("--clients", "1", "--seconds", "1", "--turns", "1", "--paces", "gentle"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = (line.split("|") for line in done.stdout.splitlines() if line.startswith("| gentle"))
+    assert int(row[2].strip(" %")) > 0

@@ -124,3 +124,16 @@ def test_grants_are_one_statement_a_line(database: Make) -> None:
     text = grants(Settings(), Target(database(TABLES)), 'x"; DROP TABLE y; --\n')
     assert all(line.split(" --")[0].endswith(";") for line in text.splitlines() if "DROP" not in line)
     assert 'U&"x""; DROP TABLE y; --\\+00000A"' in text
+
+
+def test_limits_that_the_login_cannot_see(database: Make) -> None:
+    dsn = database("CREATE TABLE t (id int PRIMARY KEY)")
+    limits = Settings.model_validate({"audit": {"max_load": 5}})
+    reader, shown = (login(dsn, *more) for more in ((), ("GRANT pg_read_all_stats TO {role}",)))
+
+    def hidden(name: str, settings: Settings) -> list[str]:
+        found = examine(settings, Target(name))
+        return [advice.remedy for advice in found if advice.text.startswith("what other logins' sessions")]
+
+    assert hidden(reader, limits)[0].startswith("GRANT pg_read_all_stats TO ")
+    assert hidden(reader, Settings()) == hidden(shown, limits) == hidden(dsn, limits) == []

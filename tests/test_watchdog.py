@@ -14,6 +14,7 @@ from auditor.audit import Auditor, open_catalog
 from auditor.config import merged
 from auditor.connection import Session, Target
 from auditor.probe.textbook import Samples
+from auditor.snapshot import Age
 from tests.conftest import Make
 from tests.helpers import audit, login, titles
 from tests.test_run import GATED, ORPHANS, TABLES, consistent, held, nothing_left, orphan, outcomes, reference
@@ -104,7 +105,7 @@ def test_a_rest_is_ended_for_others(database: Make, monkeypatch: pytest.MonkeyPa
         runner = auditor.run.Runner(target, 1, Samples(), open_catalog(session))
         with session.transaction() as fetch, psycopg.connect(dsn) as other, ThreadPoolExecutor(1) as pool:
             monkeypatch.setattr(auditor.run, "_LONGEST_REST", 30)
-            rested = runner._rested(fetch, session)
+            rested = runner._rested(fetch, session, Age(0, 0))
             work = "SELECT count(*) FROM public.gate, pg_catalog.generate_series(1, 5000000)"
             waiting = pool.submit(rested, work)
             while not other.execute("SELECT 1 FROM pg_locks WHERE relation = 'gate'::regclass").fetchone():

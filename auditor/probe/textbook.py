@@ -68,24 +68,56 @@ def ask(question: Probe, fetch: Fetch, samples: Samples) -> Answer:
     raise TypeError(f"no strategy for {type(question).__name__}")
 
 
-@ask.register
-def _(question: Unmatched, fetch: Fetch, samples: Samples) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A question that each row answers for itself: the rows, how those it is about are counted, and which of them offend.
+
+    `names` are the columns whose values are counted apart, `compared` those that it compares.
+    """
+
+    rows: Rows
+    considered: sa.Select[Any]
+    offending: Condition
+    names: tuple[str, ...]
+    compared: tuple[str, ...]
+
+
+def counted(question: Unmatched | Pairs | Matching) -> Counted:
+    """The textbook's query of such a question, in parts."""
+    if isinstance(question, Matching):
+        rows = Rows(question.table, only=question.only)
+        considered, offending = rows.select(sa.func.count()), raw(question.where)
+        if question.among:
+            considered, offending = considered.where(raw(question.among)), sa.and_(raw(question.among), offending)
+        return Counted(rows, considered, offending, (), question.columns)
     rows = Rows(question.table, only=True)
-    return _relation(question, rows, unmatched(question, rows), fetch, samples)
+    if isinstance(question, Unmatched):
+        condition = unmatched(question, rows)
+    else:
+        condition = partner(question, rows)
+        if question.unless:
+            condition = sa.and_(condition, sa.not_(partner(replace(question, referenced_where=question.unless), rows)))
+    considered = rows.select(sa.func.count())
+    if question.where:
+        considered = considered.where(raw(question.where))
+    return Counted(rows, considered, within(question, condition), question.columns, question.columns)
+
+
+@ask.register(Unmatched)
+@ask.register(Pairs)
+@ask.register(Matching)
+def _(question: Unmatched | Pairs | Matching, fetch: Fetch, samples: Samples) -> Answer:
+    parts = counted(question)
+    count = parts.rows.select(sa.func.count()).where(parts.offending)
+    said = fetch(text_of(sa.select(parts.considered.scalar_subquery(), count.scalar_subquery())))[0]
+    examined, offending = map(_number, said)
+    names, compared = parts.names, parts.compared
+    return completed(parts.rows, parts.offending, offending, examined, names, compared, fetch, samples)
 
 
 def unmatched(question: Unmatched, rows: Rows) -> Condition:
     """Which of `rows` point somewhere, and at nothing there."""
     return sa.and_(referencing(question, rows), sa.not_(partner(question, rows)))
-
-
-@ask.register
-def _(question: Pairs, fetch: Fetch, samples: Samples) -> Answer:
-    rows = Rows(question.table, only=True)
-    condition = partner(question, rows)
-    if question.unless:
-        condition = sa.and_(condition, sa.not_(partner(replace(question, referenced_where=question.unless), rows)))
-    return _relation(question, rows, condition, fetch, samples)
 
 
 @ask.register
@@ -99,26 +131,9 @@ def _(question: Cycles, fetch: Fetch, samples: Samples) -> Answer:
     return _evidence(rows, offending, _number(count), _number(examined), cycles, names, names, fetch, samples)
 
 
-def _relation(question: Relation, rows: Rows, condition: Condition, fetch: Fetch, samples: Samples) -> Answer:
-    offending = within(question, condition)
-    considered = rows.select(sa.func.count())
-    if question.where:
-        considered = considered.where(raw(question.where))
-    return _answer(rows, considered, offending, question.columns, question.columns, fetch, samples)
-
-
 def within(question: Relation, condition: Condition) -> Condition:
     """The condition, for those rows only that the question is about."""
     return sa.and_(raw(question.where), condition) if question.where else condition
-
-
-@ask.register
-def _(question: Matching, fetch: Fetch, samples: Samples) -> Answer:
-    rows = Rows(question.table, only=question.only)
-    considered, offending = rows.select(sa.func.count()), raw(question.where)
-    if question.among:
-        considered, offending = considered.where(raw(question.among)), sa.and_(raw(question.among), offending)
-    return _answer(rows, considered, offending, (), question.columns, fetch, samples)
 
 
 @ask.register
@@ -278,20 +293,6 @@ def _refusal(fetch: Fetch, statement: str, plan: list[str] | None = None) -> str
 
 def _number(text: str | None) -> int:
     return int(text or 0)
-
-
-def _answer(
-    rows: Rows,
-    considered: sa.Select[Any],
-    offending: Condition,
-    names: tuple[str, ...],
-    compared: tuple[str, ...],
-    fetch: Fetch,
-    samples: Samples,
-) -> Answer:
-    counted = rows.select(sa.func.count()).where(offending)
-    examined, count = fetch(text_of(sa.select(considered.scalar_subquery(), counted.scalar_subquery())))[0]
-    return completed(rows, offending, _number(count), _number(examined), names, compared, fetch, samples)
 
 
 def completed(
