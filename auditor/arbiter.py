@@ -616,6 +616,19 @@ def countable(texts: Iterable[str | None], catalog: Catalog | None = None) -> bo
     return True
 
 
+def acting(text: str, catalog: Catalog) -> str | None:
+    """The function or operator of the server or an extension in an expression of the database, by which running it would do
+    more than compute, under a login for which that is dangerous; None for any other login."""
+    if not catalog.server.dangerous:
+        return None
+    tokens = Scanner(text).tokens
+    for token, following in zip_longest(tokens, tokens[1:]):
+        called = token.kind == "operator" or (token.names and following is not None and following.marks("("))
+        if called and token.value in catalog.server.acting:
+            return token.value
+    return None
+
+
 def builtin(texts: Iterable[str]) -> bool:
     """Whether these expressions, as the server deparsed them with an empty search_path, name nothing outside pg_catalog.
 

@@ -722,6 +722,8 @@ def _load_judges() -> None:
 def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table, str]]) -> None:
     """Has the server plan every predicate of the configuration: a wrong one is told before anything runs."""
     for place, table, predicate in predicates:
+        if (wrong := _beyond_one(predicate)) is not None:
+            raise ConfigError(f"{place}: {predicate!r} is no condition over {table.sql}: {wrong}")
         if not (table.readable and table.holds_rows) or table.row_security or table.locked:
             continue
         try:
@@ -736,6 +738,20 @@ def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table
             if not session.alive:
                 raise CannotConnectError("the connection was lost while the configuration was checked") from None
             # A lock, a missing privilege, a conflict: the question itself will meet it again, and be listed.
+
+
+def _beyond_one(predicate: str) -> str | None:
+    """Why it is not one condition wherever it is put in parentheses; None where that is for the server to say."""
+    from auditor.statements import Scanner
+
+    depth = 0
+    for token in Scanner(predicate).tokens:
+        depth += token.marks("(") - token.marks(")")
+        if depth < 0:
+            return "it closes a parenthesis that it did not open"
+        if token.kind == "parameter":
+            return f"nothing gives {token.value} a value"
+    return None
 
 
 def dangers(catalog: Catalog) -> list[str]:
@@ -841,7 +857,7 @@ def from_json(text: str | bytes, source: str) -> Audit:
     try:
         data = json.loads(text)
         version = data.get("schema_version")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise UsageError(f"{source} is not a JSON report of the auditor") from None
     if version != SCHEMA_VERSION:
         raise UsageError(f"{source} has schema_version {version!r}; this auditor reads {SCHEMA_VERSION}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from auditor.errors import AuditorError, UsageError
+from auditor.errors import AuditorError, UsageError, nearest
 
 if TYPE_CHECKING:
     from auditor.audit import Audit
@@ -33,7 +34,33 @@ class _DiedError(AuditorError):
 
 
 class _Commands(TyperGroup):
-    """Exit codes are the contract's. Typer's own would call an interruption, a closed pipe or a crash what 1 is for: findings."""
+    """Exit codes are the contract's. Typer's own would call an interruption, a closed pipe or a crash what 1 is for: findings.
+
+    What is wrong on the command line is one line, like every other mistake."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            code = super().main(*arguments, **{**options, "standalone_mode": False})
+        except Exception as error:
+            if not hasattr(error, "format_message"):
+                raise
+            if type(error).__name__ == "NoArgsIsHelpError":
+                error.show()  # type: ignore[attr-defined]
+                sys.exit(UsageError.exit_code)
+            raise UsageError(self._misused(error)) from None
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def _misused(self, error: Any) -> str:
+        """What is wrong on the command line, and where it is explained. A word in the wrong place may be a DSN: it is not repeated."""
+        said = error.format_message().rstrip(".")
+        path = error.ctx.command_path if error.ctx is not None else "auditor"
+        if found := re.match(r"No such command '(.*?)'", said, re.DOTALL):
+            known = re.fullmatch(r"[a-z-]+", found[1])
+            word, near = (f" {found[1]}", nearest(found[1], list(self.commands))) if known else ("", "")
+            said = f"there is no such command{word}{near}"
+        elif said.startswith("Got unexpected extra argument"):
+            said = "more arguments are given than it takes"
+        return f"{said}; {path} --help tells what it takes"
 
     def invoke(self, ctx: Any) -> Any:
         try:

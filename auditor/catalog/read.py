@@ -40,7 +40,7 @@ Fetch = Callable[[str], list[tuple[str | None, ...]]]
 
 # What is read of each query, in the order in which the queries are needed.
 _QUERIES = {
-    "server": "database user version version_num encoding is_standby superuser bypass_rls dangerous snapshot",
+    "server": "database user version version_num encoding is_standby superuser bypass_rls dangerous acting snapshot",
     "activity": "table constraints building",  # early: what goes on in the catalog's snapshot may end any moment
     "control": "system_identifier failures shared_failures last_failure last_shared_failure",
     "constraints": "oid name type table columns validated enforced deferrable deferred parent no_inherit index expression"
@@ -278,6 +278,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
             superuser=server["superuser"],
             bypass_rls=server["bypass_rls"],
             dangerous=tuple(server["dangerous"]),
+            acting=frozenset(server["acting"]),
             snapshot=server["snapshot"],
         ),
         tables=tables,

@@ -12,7 +12,7 @@ from auditor.audit import Audit
 from auditor.check import Severity
 from auditor.report import Options
 from auditor.report.wording import advice, unchecked, verdict
-from auditor.text import listed, plural
+from auditor.text import listed, plural, safe_text
 
 MOST = 10
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
@@ -36,5 +36,5 @@ def _command(kind: str, title: str, message: str) -> str:
 
 
 def _escaped(text: str, more: str = "") -> str:
-    """`text` as data of a command; `more` are characters that end a property."""
-    return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in text)
+    """`text` as data of a command; `more` are characters that end a property. A byte of no encoding is spelled out."""
+    return "".join(f"%{ord(c):02X}" if c in "%\r\n" + more else c for c in safe_text(text))

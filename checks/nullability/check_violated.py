@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from functools import partial
 
 from auditor import ddl
+from auditor.arbiter import acting
 from auditor.catalog.model import Catalog, Column, Constraint, Table
-from auditor.check import Ask, Depth, Finding, Fix, Object, Result, Severity
+from auditor.check import Ask, Depth, Finding, Fix, NotChecked, Object, Result, Severity
 from auditor.probe import Answer, Matching
 from auditor.remedies import cleaned
 from auditor.text import ident, one_line_sql, plural, qualified
@@ -43,7 +44,8 @@ def check(catalog: Catalog) -> Iterator[Result]:
                 subject = table.object("constraint", constraint.name, constraint.columns)
                 probe = Matching(table, f"({one_line_sql(constraint.expression)}) IS FALSE", constraint.columns)
                 judge = partial(of_table, catalog=catalog, subject=subject, table=table, constraint=constraint)
-                yield Ask(subject, probe, judge, depth=depth_of(constraint))
+                mine = table.owner == catalog.server.user
+                yield left(catalog, subject, constraint, mine) or Ask(subject, probe, judge, depth=depth_of(constraint))
         for column in () if table.is_partition else table.columns:
             if column.type_oid not in checked:
                 continue
@@ -53,7 +55,17 @@ def check(catalog: Catalog) -> Iterator[Result]:
                 judge = partial(
                     of_domain, catalog=catalog, subject=subject, table=table, column=column, constraint=constraint
                 )
-                yield Ask(subject, probe, judge, depth=depth_of(constraint))
+                yield left(catalog, subject, constraint) or Ask(subject, probe, judge, depth=depth_of(constraint))
+
+
+def left(catalog: Catalog, subject: Object, constraint: Constraint, mine: bool = False) -> NotChecked | None:
+    """Why it is not evaluated: a CHECK of another owner that does more than compute, under a login that may do much."""
+    name = None if mine else acting(constraint.expression or "", catalog)
+    if name is None:
+        return None
+    me, what = ident(catalog.server.user), ident(constraint.name)
+    said = f"evaluating the CHECK {what} would run {ident(name)}, which may do more than compute, under {me}"
+    return NotChecked(subject, "unsafe_code", said, depth_of(constraint))
 
 
 def depth_of(constraint: Constraint) -> Depth:

@@ -1,4 +1,11 @@
 -- The server and the login. Control data and roles: System Information Functions; Predefined Roles.
+WITH acting AS ( -- functions of the server and its extensions that may do more than compute: some run what a text says
+    SELECT p.oid, p.proname
+    FROM pg_catalog.pg_proc AS p
+    WHERE (p.provolatile = 'v' OR p.proname ~ '_to_xml')
+      AND (p.oid < 16384 OR EXISTS (SELECT FROM pg_catalog.pg_depend AS d
+                                    WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e'))
+)
 SELECT pg_catalog.current_database() AS database,
        current_user AS "user",
        session_user AS login,
@@ -13,7 +20,12 @@ SELECT pg_catalog.current_database() AS database,
            WHERE m.holds ORDER BY m.n)
        || ARRAY(SELECT g.rolname::text FROM pg_catalog.pg_roles AS g
            WHERE g.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
+             AND NOT r.rolsuper AND pg_catalog.pg_has_role(g.oid, 'MEMBER') ORDER BY 1)
+       || ARRAY(SELECT 'a member of ' || g.rolname FROM pg_catalog.pg_roles AS g
+           WHERE (g.rolsuper OR g.rolreplication OR g.rolcreaterole) AND g.oid <> r.oid
              AND NOT r.rolsuper AND pg_catalog.pg_has_role(g.oid, 'MEMBER') ORDER BY 1) AS dangerous,
+       ARRAY(SELECT a.proname::text FROM acting AS a
+             UNION SELECT o.oprname::text FROM pg_catalog.pg_operator AS o JOIN acting AS a ON a.oid = o.oprcode) AS acting,
        pg_catalog.pg_current_snapshot()::text AS snapshot
 FROM pg_catalog.pg_roles AS r
 WHERE r.rolname = current_user
