@@ -214,6 +214,7 @@ class Auditor:
     known: frozenset[str] = frozenset()  # fingerprints of a baseline
     interrupted: bool = False  # after `run`: it was stopped before its end
     _started: float = field(default_factory=time.monotonic)
+    _read_at: float = math.inf
     _ways: Counter[str] = field(default_factory=Counter)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
@@ -244,6 +245,7 @@ class Auditor:
         with Session(self.target) as session:
             # The distribution of values matters to who reads them.
             read = open_catalog(session, statistics=options.depth != Depth.CATALOG, meanwhile=_load_judges)
+            self._read_at = time.monotonic()
             from auditor.catalog.infer import complete, configured_predicates
             from auditor.plan import plan
 
@@ -266,7 +268,16 @@ class Auditor:
         options = self.settings.audit
         samples = Samples(options.samples, options.deny)
         deadline = self._started + (options.time_budget or math.inf)
-        runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
+        runner = Runner(
+            self.target,
+            options.connections,
+            samples,
+            catalog,
+            self.report,
+            deadline,
+            settle=options.settle,
+            read_at=self._read_at,
+        )
         examined = 0
         further: list[Check] = []
         results = runner.run(made.tasks)
@@ -296,6 +307,7 @@ class Auditor:
                         rows_examined=result.examined,
                         seconds=evidence.seconds,
                         strategy=evidence.strategy,
+                        detail="" if finding or not evidence.in_flight else _in_flight(evidence.in_flight),
                         estimated_seconds=evidence.estimated_seconds,
                     )
                 )
@@ -392,6 +404,14 @@ class Auditor:
             coverage=tuple(sorted(self._coverage, key=_coverage_order)),
             notes=notes,
         )
+
+
+def _in_flight(rows: int) -> str:
+    """What is said of rows that offended for a moment only."""
+    one = rows == 1
+    return (
+        f"{plural(rows, 'row')} offended in one snapshot and {'was' if one else 'were'} in flight: not in a later one"
+    )
 
 
 def _digest(settings: Settings) -> str:

@@ -144,6 +144,15 @@ TimeBudget = Annotated[
         help="Longest time the audit may take; what is not asked by then is not checked.  [default: none]",
     ),
 ]
+Settle = Annotated[
+    str | None,
+    typer.Option(
+        "--settle",
+        metavar="DURATION",
+        help="How long rows are looked at again before they are reported; those that are fine by then were in flight, written"
+        " in several transactions.  [default: 500ms]",
+    ),
+]
 HistoryPlace = Annotated[
     str | None,
     typer.Option(
@@ -329,6 +338,7 @@ def audit(
     statement_timeout: StatementTimeout = None,
     lock_timeout: LockTimeout = None,
     time_budget: TimeBudget = None,
+    settle: Settle = None,
     samples: SampleValues = None,
     sql: SqlFiles = None,
     allow_incomplete: Annotated[
@@ -363,6 +373,7 @@ def audit(
         statement_timeout=statement_timeout,
         lock_timeout=lock_timeout,
         time_budget=time_budget,
+        settle=settle,
         samples=samples,
         fail_on=fail_on,
         allow_incomplete=allow_incomplete,

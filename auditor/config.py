@@ -66,6 +66,7 @@ class Audit(_Part):
     statement_timeout: Seconds = 600.0
     lock_timeout: Seconds = 2.0
     time_budget: Seconds | None = None
+    settle: Seconds = 0.5
     samples: Literal["none", "keys", "full"] = "keys"
     deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
     trust_owner: tuple[str, ...] = ()  # whose functions may run under a login for which that is dangerous

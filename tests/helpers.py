@@ -24,8 +24,8 @@ from auditor.connection import Target
 
 
 def audit(dsn: str, config: str = "", statements: tuple[Statement, ...] = (), **options: Any) -> Audit:
-    """An audit of `dsn`; `options` are those of `[audit]`."""
-    settings = merged(tomllib.loads(config), options)
+    """An audit of `dsn`; `options` are those of `[audit]`. Nobody else writes there, unless a test says so with `settle`."""
+    settings = merged(tomllib.loads(config), {"settle": 0, **options})
     limits = settings.audit
     target = Target(dsn, statement_timeout=limits.statement_timeout, lock_timeout=limits.lock_timeout)
     return Auditor(settings, target, statements).run()

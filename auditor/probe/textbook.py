@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import singledispatch
@@ -21,6 +21,7 @@ from auditor.probe import (
     Duplicates,
     Matching,
     Pairs,
+    Place,
     Planned,
     Probe,
     Relation,
@@ -28,6 +29,7 @@ from auditor.probe import (
     Unmatched,
     Values,
 )
+from auditor.probe.places import MOST, among, in_order, placed
 from auditor.probe.sql import (
     Condition,
     Rows,
@@ -68,24 +70,53 @@ def ask(question: Probe, fetch: Fetch, samples: Samples) -> Answer:
     raise TypeError(f"no strategy for {type(question).__name__}")
 
 
-@ask.register
-def _(question: Unmatched, fetch: Fetch, samples: Samples) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """A question that each row answers for itself: the rows, how those it is about are counted, and which of them offend.
+
+    `names` are the columns whose values are counted apart, `compared` those that it compares.
+    """
+
+    rows: Rows
+    considered: sa.Select[Any]
+    offending: Condition
+    names: tuple[str, ...]
+    compared: tuple[str, ...]
+
+
+def counted(question: Unmatched | Pairs | Matching) -> Counted:
+    """The textbook's query of such a question, in parts."""
+    if isinstance(question, Matching):
+        rows = Rows(question.table, only=question.only)
+        return Counted(rows, rows.select(sa.func.count()), raw(question.where), (), question.columns)
     rows = Rows(question.table, only=True)
-    return _relation(question, rows, unmatched(question, rows), fetch, samples)
+    if isinstance(question, Unmatched):
+        condition = unmatched(question, rows)
+    else:
+        condition = partner(question, rows)
+        if question.unless:
+            condition = sa.and_(condition, sa.not_(partner(replace(question, referenced_where=question.unless), rows)))
+    considered = rows.select(sa.func.count())
+    if question.where:
+        considered = considered.where(raw(question.where))
+    return Counted(rows, considered, within(question, condition), question.columns, question.columns)
+
+
+@ask.register(Unmatched)
+@ask.register(Pairs)
+@ask.register(Matching)
+def _(question: Unmatched | Pairs | Matching, fetch: Fetch, samples: Samples) -> Answer:
+    parts = counted(question)
+    count = parts.rows.select(sa.func.count()).where(parts.offending)
+    said = fetch(text_of(sa.select(parts.considered.scalar_subquery(), count.scalar_subquery())))[0]
+    examined, offending = map(_number, said)
+    names, compared = parts.names, parts.compared
+    return completed(parts.rows, parts.offending, offending, examined, names, compared, fetch, samples)
 
 
 def unmatched(question: Unmatched, rows: Rows) -> Condition:
     """Which of `rows` point somewhere, and at nothing there."""
     return sa.and_(referencing(question, rows), sa.not_(partner(question, rows)))
-
-
-@ask.register
-def _(question: Pairs, fetch: Fetch, samples: Samples) -> Answer:
-    rows = Rows(question.table, only=True)
-    condition = partner(question, rows)
-    if question.unless:
-        condition = sa.and_(condition, sa.not_(partner(replace(question, referenced_where=question.unless), rows)))
-    return _relation(question, rows, condition, fetch, samples)
 
 
 @ask.register
@@ -99,23 +130,9 @@ def _(question: Cycles, fetch: Fetch, samples: Samples) -> Answer:
     return _evidence(rows, offending, _number(count), _number(examined), cycles, names, names, fetch, samples)
 
 
-def _relation(question: Relation, rows: Rows, condition: Condition, fetch: Fetch, samples: Samples) -> Answer:
-    offending = within(question, condition)
-    considered = rows.select(sa.func.count())
-    if question.where:
-        considered = considered.where(raw(question.where))
-    return _answer(rows, considered, offending, question.columns, question.columns, fetch, samples)
-
-
 def within(question: Relation, condition: Condition) -> Condition:
     """The condition, for those rows only that the question is about."""
     return sa.and_(raw(question.where), condition) if question.where else condition
-
-
-@ask.register
-def _(question: Matching, fetch: Fetch, samples: Samples) -> Answer:
-    rows = Rows(question.table, only=question.only)
-    return _answer(rows, rows.select(sa.func.count()), raw(question.where), (), question.columns, fetch, samples)
 
 
 @ask.register
@@ -169,13 +186,29 @@ def repeated_keys(
     offending = sa.tuple_(rows.column("tableoid"), rows.column("ctid")).in_(
         sa.select(counted.c.tableoid, counted.c.ctid).where(counted.c.n > sa.text("1"))
     )
+    named, columns = _shown(question)
+    by = sooner(rows) if sooner else None
+    order = [key_expression(rows, key, heap=question.heap) for key in question.keys]
+    return _evidence(
+        rows,
+        offending,
+        _number(count),
+        _number(examined),
+        _number(groups),
+        named,
+        columns,
+        fetch,
+        samples,
+        by,
+        order=order,
+    )
+
+
+def _shown(question: Duplicates) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of the key that a sample has anyway, and all that are columns."""
     columns = tuple(key.column for key in question.keys if key.column is not None)
     references = {c for fk in question.table.foreign_keys for c in fk.columns}
-    named = tuple(c for c in columns if c in references)
-    by = sooner(rows) if sooner else None
-    return _evidence(
-        rows, offending, _number(count), _number(examined), _number(groups), named, columns, fetch, samples, by
-    )
+    return tuple(c for c in columns if c in references), columns
 
 
 @ask.register
@@ -208,23 +241,27 @@ def _(question: Planned, fetch: Fetch, samples: Samples) -> Answer:
 
 @ask.register
 def _(question: Ahead, fetch: Fetch, samples: Samples) -> Answer:
-    sequence = question.sequence
-    held, called = fetch(f"SELECT last_value, is_called FROM {sequence.sql}")[0]
-    last = int(held or 0)
-    upcoming = last + sequence.increment if called == "t" else last
-    values: list[tuple[str, int]] = [("last", last), ("called", int(called == "t")), ("next", upcoming)]
+    last, called, upcoming = given_out(question, fetch)
+    values: list[tuple[str, int]] = [("last", last), ("called", called), ("next", upcoming)]
     rows = Rows(question.table, only=True)
     column = rows.column(question.column)
     offending = raw(question.to_come(fragment(column), upcoming))
     ends = (sa.func.min(column), sa.func.max(column))
     count, *found = fetch(text_of(rows.select(sa.func.count(), *ends).where(offending)))[0]
     if found[0] is not None:
-        order = ("first", "furthest") if sequence.increment > 0 else ("furthest", "first")
+        order = ("first", "furthest") if question.sequence.increment > 0 else ("furthest", "first")
         values += ((name, int(value or 0)) for name, value in zip(order, found, strict=True))
     many, names = _number(count), (question.column,)
     answer = _evidence(rows, offending, many, many, 0, names, names, fetch, samples)
     # An index tells the rows that are ahead without the others.
     return replace(answer, values=tuple(values), evidence=replace(answer.evidence, rows_examined=None))
+
+
+def given_out(question: Ahead, fetch: Fetch) -> tuple[int, int, int]:
+    """The sequence's last value, whether that was given out, and the next one; as of now, not of the snapshot."""
+    held, called = fetch(f"SELECT last_value, is_called FROM {question.sequence.sql}")[0]
+    last, given = int(held or 0), int(called == "t")
+    return last, given, last + question.sequence.increment * given
 
 
 @ask.register
@@ -269,20 +306,6 @@ def _number(text: str | None) -> int:
     return int(text or 0)
 
 
-def _answer(
-    rows: Rows,
-    considered: sa.Select[Any],
-    offending: Condition,
-    names: tuple[str, ...],
-    compared: tuple[str, ...],
-    fetch: Fetch,
-    samples: Samples,
-) -> Answer:
-    counted = rows.select(sa.func.count()).where(offending)
-    examined, count = fetch(text_of(sa.select(considered.scalar_subquery(), counted.scalar_subquery())))[0]
-    return completed(rows, offending, _number(count), _number(examined), names, compared, fetch, samples)
-
-
 def completed(
     rows: Rows,
     offending: Condition,
@@ -296,13 +319,18 @@ def completed(
     groups: int | None = None,
 ) -> Answer:
     """The whole answer, of which the counts are known. `sooner` holds for the same rows in this snapshot, and is read sooner."""
-    if groups is None:
-        groups = 0
-        if count and names:
-            held = offending if sooner is None else sooner
+    places: tuple[Place, ...] = ()
+    if count:
+        held = offending if sooner is None else sooner
+        places = placed(rows, held, fetch)
+        if len(places) == count and rows.table.readable:
+            held = sooner = among(rows, places)
+        if groups is None and names:
             distinct = rows.select(*(rows.column(name) for name in names)).where(held).distinct().subquery("keys")
             groups = _number(fetch(text_of(sa.select(sa.func.count()).select_from(distinct)))[0][0])
-    return _evidence(rows, offending, count, examined, groups, names, compared, fetch, samples, sooner)
+    return _evidence(
+        rows, offending, count, examined, groups or 0, names, compared, fetch, samples, sooner, places=places
+    )
 
 
 def _evidence(
@@ -316,12 +344,21 @@ def _evidence(
     fetch: Fetch,
     samples: Samples,
     sooner: Condition | None = None,
+    *,
+    places: tuple[Place, ...] = (),
+    order: Sequence[sa.ColumnElement[Any]] = (),
 ) -> Answer:
+    """The answer; `places` are known, or read. `order` is another than that of the sample, in which some of many are taken."""
+    held = offending if sooner is None else sooner
+    if count and not places:
+        places = placed(rows, held, fetch, order if count > MOST else ())
+    if places and rows.table.readable and (len(places) == count or not order):
+        held = among(rows, places)  # its first rows are the first of all
     sample: tuple[dict[str, str | None], ...] = ()
     if count and samples.policy != "none":
         sample = _sample(
             rows,
-            offending if sooner is None else sooner,
+            held,
             names if samples.policy == "keys" else compared,
             fetch,
             samples,
@@ -334,7 +371,35 @@ def _evidence(
         sample=sample,
         strategy="textbook",
     )
-    return Answer(count, examined, evidence, groups)
+    return Answer(count, examined, evidence, groups, places=places)
+
+
+def reduced(
+    question: Unmatched | Pairs | Matching | Duplicates,
+    answer: Answer,
+    places: tuple[Place, ...],
+    fetch: Fetch,
+    samples: Samples,
+) -> Answer:
+    """The answer, of some of its rows alone, which are in the snapshot of this transaction."""
+    if isinstance(question, Duplicates):
+        rows = Rows(question.table, only=True)
+        names, compared = _shown(question)
+        apart = [key_expression(rows, key, heap=question.heap) for key in question.keys]
+    else:
+        parts = counted(question)
+        rows, names, compared = parts.rows, parts.names, parts.compared
+        apart = [rows.column(name) for name in names]
+    near = among(rows, places)
+    groups = 0
+    if apart:
+        each = rows.select(sa.func.count()).where(near).group_by(*apart).subquery("keys")
+        groups = _number(fetch(text_of(sa.select(sa.func.count()).select_from(each)))[0][0])
+    sample: tuple[dict[str, str | None], ...] = ()
+    if samples.policy != "none":
+        sample = _sample(rows, near, names if samples.policy == "keys" else compared, fetch, samples)
+    evidence = replace(answer.evidence, violations=len(places), sample=sample)
+    return replace(answer, count=len(places), groups=groups, places=places, evidence=evidence)
 
 
 def _sample(
@@ -349,7 +414,7 @@ def _sample(
         text_of(
             rows.select(*shown(rows, read))
             .where(offending)
-            .order_by(*(rows.column(name) for name in table.row_key or ("ctid", "tableoid")))
+            .order_by(*in_order(rows))
             .limit(sa.literal_column(str(SAMPLE_ROWS)))
         )
     )
