@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from auditor.probe import Ahead, Answer, Cycles, Duplicates, Matching, Pairs, Place, Probe, Unmatched
+from auditor.probe import Ahead, Answer, Cycles, Duplicates, Matching, Pairs, Place, Probe, Unmatched, referenced_name
 from auditor.probe.places import among, version
-from auditor.probe.sql import Condition, Rows, fragment, key_expression, raw, text_of
+from auditor.probe.sql import Condition, Rows, fragment, joins, key_expression, raw, text_of
 from auditor.probe.textbook import Fetch, Samples, counted, given_out, reduced
 
 LOOKS = 10  # at rows, each in a snapshot of its own, until they count
@@ -106,15 +106,10 @@ class Doubt:
 
     def told(self, snapshot: str | None, fetch: Fetch | None, samples: Samples) -> Answer:
         """The answer, once it is certain; of the rows that are left only, where others were in flight and `fetch` may ask."""
-        answer, left = self.answer, len(self.places)
-        asked = self.probe
-        if (
-            isinstance(asked, Unmatched | Pairs | Matching | Duplicates)
-            and fetch
-            and answer.whole
-            and left < answer.count
-        ):
-            answer = reduced(asked, answer, self.places, fetch, samples)
+        answer = self.answer
+        if fetch and answer.whole and 0 < len(self.places) < answer.count and not self.unplaced:
+            groups = len(_rings(self.probe, self.places, fetch)) if isinstance(self.probe, Cycles) else 0
+            answer = reduced(self.probe, answer, self.places, groups, fetch, samples)
         in_flight = max(self.in_flight, self.answer.count - answer.count)
         return replace(answer, evidence=replace(answer.evidence, seen_again=snapshot, in_flight=in_flight))
 
@@ -135,8 +130,7 @@ def look(question: Probe, places: Iterable[Place], fetch: Fetch) -> tuple[set[Pl
         if len(found) == len(asked):
             fine = asked.keys() - there
     elif isinstance(question, Cycles):
-        there = _versions(rows, near, fetch)  # so has each its parent
-        there = there if len(there) == len(asked) else set()
+        there = set().union(*_rings(question, asked.values(), fetch))
     else:
         if isinstance(question, Ahead):
             offending = raw(question.to_come(fragment(rows.column(question.column)), given_out(question, fetch)[-1]))
@@ -146,6 +140,25 @@ def look(question: Probe, places: Iterable[Place], fetch: Fetch) -> tuple[set[Pl
         if len(there) < len(asked):
             fine = _versions(rows, near, fetch) - there
     return {asked[where] for where in there}, {asked[where] for where in fine}
+
+
+def _rings(question: Cycles, places: Iterable[Place], fetch: Fetch) -> set[frozenset[str]]:
+    """The cycles that these rows, all of them once on cycles, still form."""
+    places = tuple(places)
+    rows, above = (Rows(question.table, only=True, alias=name) for name in (None, referenced_name(question.table)))
+    pairs = rows.select(sa.literal_column(version(rows)), sa.literal_column(version(above))).select_from(above.clause)
+    if above.only:
+        pairs = pairs.with_hint(above.clause, "ONLY", "postgresql")
+    conditions = (among(rows, places), among(above, places), *joins(question, rows, above))
+    parent = {own: theirs for own, theirs in fetch(text_of(pairs.where(*conditions))) if own and theirs}
+    found = set()
+    for start in parent:
+        way = [start]
+        while (beyond := parent.get(way[-1])) is not None and beyond not in way:
+            way.append(beyond)
+        if beyond is not None:
+            found.add(frozenset(way[way.index(beyond) :]))
+    return found
 
 
 def _versions(rows: Rows, condition: Condition, fetch: Fetch) -> set[str]:

@@ -126,8 +126,13 @@ def _(question: Cycles, fetch: Fetch, samples: Samples) -> Answer:
     every = rows.select(sa.func.count())
     examined, count = fetch(text_of(sa.select(every.scalar_subquery(), every.where(offending).scalar_subquery())))[0]
     cycles = _number(fetch(text_of(every.where(raw(question.first_of_each()))))[0][0]) if _number(count) else 0
-    names = tuple(dict.fromkeys((*question.referenced_columns, *question.columns)))
+    names = _of_cycles(question)
     return _evidence(rows, offending, _number(count), _number(examined), cycles, names, names, fetch, samples)
+
+
+def _of_cycles(question: Cycles) -> tuple[str, ...]:
+    """The columns that a sample shows."""
+    return tuple(dict.fromkeys((*question.referenced_columns, *question.columns)))
 
 
 def within(question: Relation, condition: Condition) -> Condition:
@@ -246,15 +251,23 @@ def _(question: Ahead, fetch: Fetch, samples: Samples) -> Answer:
     rows = Rows(question.table, only=True)
     column = rows.column(question.column)
     offending = raw(question.to_come(fragment(column), upcoming))
-    ends = (sa.func.min(column), sa.func.max(column))
-    count, *found = fetch(text_of(rows.select(sa.func.count(), *ends).where(offending)))[0]
-    if found[0] is not None:
-        order = ("first", "furthest") if question.sequence.increment > 0 else ("furthest", "first")
-        values += ((name, int(value or 0)) for name, value in zip(order, found, strict=True))
-    many, names = _number(count), (question.column,)
+    many, names = _number(fetch(text_of(rows.select(sa.func.count()).where(offending)))[0][0]), (question.column,)
+    if many:
+        values += _ends(question, rows, offending, fetch)
     answer = _evidence(rows, offending, many, many, 0, names, names, fetch, samples)
     # An index tells the rows that are ahead without the others.
     return replace(answer, values=tuple(values), evidence=replace(answer.evidence, rows_examined=None))
+
+
+_ENDS = ("first", "furthest")
+
+
+def _ends(question: Ahead, rows: Rows, offending: Condition, fetch: Fetch) -> list[tuple[str, int]]:
+    """The first and the furthest of the values of these rows."""
+    column = rows.column(question.column)
+    found = fetch(text_of(rows.select(sa.func.min(column), sa.func.max(column)).where(offending)))[0]
+    order = _ENDS if question.sequence.increment > 0 else _ENDS[::-1]
+    return [(name, _number(value)) for name, value in zip(order, found, strict=True)]
 
 
 def given_out(question: Ahead, fetch: Fetch) -> tuple[int, int, int]:
@@ -375,23 +388,27 @@ def _evidence(
 
 
 def reduced(
-    question: Unmatched | Pairs | Matching | Duplicates,
-    answer: Answer,
-    places: tuple[Place, ...],
-    fetch: Fetch,
-    samples: Samples,
+    question: Probe, answer: Answer, places: tuple[Place, ...], groups: int, fetch: Fetch, samples: Samples
 ) -> Answer:
-    """The answer, of some of its rows alone, which are in the snapshot of this transaction."""
+    """The answer, of some of its rows alone, which are in the snapshot of this transaction; of cycles it is told how many."""
+    rows = Rows(question.table, only=question.only if isinstance(question, Matching) else True)
+    near, values = among(rows, places), answer.values
+    names: tuple[str, ...]
+    apart: list[sa.ColumnElement[Any]] = []
     if isinstance(question, Duplicates):
-        rows = Rows(question.table, only=True)
         names, compared = _shown(question)
         apart = [key_expression(rows, key, heap=question.heap) for key in question.keys]
-    else:
+    elif isinstance(question, Ahead):
+        names = compared = (question.column,)
+        values = (*(pair for pair in values if pair[0] not in _ENDS), *_ends(question, rows, near, fetch))
+    elif isinstance(question, Cycles):
+        names = compared = _of_cycles(question)
+    elif isinstance(question, Unmatched | Pairs | Matching):
         parts = counted(question)
-        rows, names, compared = parts.rows, parts.names, parts.compared
+        names, compared = parts.names, parts.compared
         apart = [rows.column(name) for name in names]
-    near = among(rows, places)
-    groups = 0
+    else:
+        raise TypeError(f"rows of {type(question).__name__} have no place")
     if apart:
         each = rows.select(sa.func.count()).where(near).group_by(*apart).subquery("keys")
         groups = _number(fetch(text_of(sa.select(sa.func.count()).select_from(each)))[0][0])
@@ -399,7 +416,7 @@ def reduced(
     if samples.policy != "none":
         sample = _sample(rows, near, names if samples.policy == "keys" else compared, fetch, samples)
     evidence = replace(answer.evidence, violations=len(places), sample=sample)
-    return replace(answer, count=len(places), groups=groups, places=places, evidence=evidence)
+    return replace(answer, count=len(places), groups=groups, values=values, places=places, evidence=evidence)
 
 
 def _sample(
