@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -29,6 +30,7 @@ from auditor.watchdog import watching
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
 _LONGEST_REST = 5.0
+_LAST = 0.5  # seconds beside looking at rows that a run may take on once it has been stopped
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds between attempts to reach a server that went away
 _WAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before what gave way to others is asked again
 
@@ -115,6 +117,7 @@ class Runner:
         reading: dict[int, str] = {}
         times: Counter[int] = Counter()
         failed: list[BaseException] = []
+        in_doubt: list[dict[int, Doubt]] = []  # of each worker
         working = min(self.jobs, len(queue))
 
         later: list[tuple[float, list[int]]] = []  # units that gave way to others, and when they are asked again
@@ -166,6 +169,7 @@ class Runner:
         def work() -> None:
             session: Session | None = None
             doubts: dict[int, Doubt] = {}  # looked at again all at once, before what takes longer than that
+            in_doubt.append(doubts)
             try:
                 unit = take()
                 while unit is not None:
@@ -213,6 +217,8 @@ class Runner:
                 raise
         if failed:
             raise failed[0]
+        if self.stopped:
+            self._last_looks({number: doubt for each in in_doubt for number, doubt in each.items()}, decide)
         return [self.left if result is None or result == _INTERRUPTED else result for result in results]
 
     def _open(self) -> list[Session]:
@@ -320,10 +326,8 @@ class Runner:
                 absent = not answer.count and isinstance(probe, Matching) and said.severity is Severity.ERROR
                 if counted or (absent and not known):
                     return True
-            elif (
-                said is not None and answer.places and not isinstance(probe, Matching)
-            ):  # whose rows may be all there are
-                return True
+            elif said is not None and answer.places and not isinstance(probe, Matching):
+                return True  # rows that Matching finds may be as they should be
         return False
 
     def _doubt(self, task: Task, answer: Answer, began: float) -> Doubt:
@@ -361,31 +365,27 @@ class Runner:
         self, tasks: list[Task], number: int, doubt: Doubt, session: Session | None
     ) -> tuple[Answer | Failure | None, Session | None]:
         """One look at the rows, or another reading where there are none to look at; the result, if that decides."""
-        settle, now = self.settle or 0.0, time.monotonic()
+        now = time.monotonic()
         if session is None or not session.alive:
             self._release(session)
             session = self._connect()
             if session is None:
-                return None if self.stopped else self._unsure(doubt, "lost_connection", self._unreachable), None
+                if self._unreachable and not self.stopped:
+                    return self._unsure(doubt, "lost_connection", self._unreachable), None
+                return self._hindered(doubt, "lost_connection", "no connection was to be had"), None
         try:
             with session.transaction() as unrested:
-                fetch = self._rested(unrested, session) if self._gentle else unrested
-                snapshot = fetch("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text")[0][0]
-                if snapshot == doubt.answer.evidence.snapshot and not self.catalog.server.is_standby:
-                    # No transaction has ended in between: the rows are as they were.
-                    doubt.due = doubt.since + settle
-                    return doubt.told(snapshot, fetch, self.samples) if doubt.due <= now else None, session
-                if not doubt.unplaced:
-                    doubt.look(now, fetch)
-                    if doubt.places and doubt.certain(now, settle):
-                        return doubt.told(snapshot, fetch, self.samples), session
-                    return doubt.cleared() if doubt.nothing else None, session
+                decided = self._looked(doubt, self._rested(unrested, session) if self._gentle else unrested)
+            if decided is not None or doubt.due > now or not doubt.unplaced:
+                return decided, session
         except psycopg.Error as error:
             return self._hindered(doubt, *reason_of(error, session)), session
+        if doubt.gone and doubt.certain(now, self.settle or 0.0):
+            return doubt.told(doubt.answer.evidence.snapshot, None, self.samples), session
         if doubt.readings >= READINGS:
             said = f"its rows were in flight each of {READINGS} times, and have no key to tell whether one was there each time"
             return self._unsure(doubt, "unsupported", said), session
-        doubt.due = doubt.since + settle * doubt.readings
+        doubt.due = doubt.since + (self.settle or 0.0) * doubt.readings
         if doubt.due > now:
             return None, session
         found: dict[int, Answer | Failure] = {}
@@ -399,9 +399,48 @@ class Runner:
         doubt.read(answer, now)
         if doubt.nothing or not (answer.count or absent):
             return doubt.cleared(), session
-        if doubt.certain(now, settle):
+        if doubt.unplaced and doubt.certain(now, self.settle or 0.0):
             return doubt.told(answer.evidence.snapshot, None, self.samples), session
         return None, session
+
+    def _looked(self, doubt: Doubt, fetch: Fetch) -> Answer | None:
+        """One look, in a transaction of its own; the answer, if that decides. When to look next may come of it."""
+        settle, now = self.settle or 0.0, time.monotonic()
+        snapshot = fetch("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text")[0][0]
+        if snapshot == doubt.answer.evidence.snapshot and not self.catalog.server.is_standby:
+            # No transaction has ended in between: the rows are as they were.
+            doubt.due = doubt.since + settle
+            return doubt.told(snapshot, fetch, self.samples) if doubt.due <= now else None
+        if doubt.unplaced:
+            return None
+        doubt.look(now, fetch)
+        if doubt.places and doubt.certain(now, settle):
+            return doubt.told(snapshot, fetch, self.samples)
+        return doubt.cleared() if doubt.nothing else None
+
+    def _last_looks(self, doubts: dict[int, Doubt], decide: Callable[[int, Answer | Failure], None]) -> None:
+        """After the run has been stopped: what it found is worth a moment, on a connection of its own, and no longer."""
+        settle = self.settle or 0.0
+        end = time.monotonic() + 2 * settle + _LAST
+
+        def looks() -> None:
+            with suppress(psycopg.Error, CannotConnectError), Session(self.target) as session:
+                while doubts and time.monotonic() < end:
+                    for number, doubt in list(doubts.items()):
+                        if doubt.due > time.monotonic():
+                            continue
+                        with session.transaction() as fetch:
+                            decided = self._looked(doubt, fetch)
+                        if decided is not None:
+                            del doubts[number]
+                            decide(number, decided)
+                    time.sleep(settle / LOOKS)
+
+        thread = threading.Thread(target=looks, daemon=True)
+        if doubts:
+            thread.start()
+            with suppress(KeyboardInterrupt):
+                thread.join(end - time.monotonic())
 
     def _hindered(self, doubt: Doubt, reason: str, detail: str) -> Failure | None:
         """What hinders for the moment is tried again."""
