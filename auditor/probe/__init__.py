@@ -402,10 +402,11 @@ class UnansweredError(Exception):
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a row was seen. `version` tells this version of it from every other, `row` the row whatever its version: a hash
-    of its key, empty where it has none."""
+    of its key, empty where it has none. `key` is the key as SQL, where its values may be read; it is never shown."""
 
     version: str
     row: str
+    key: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

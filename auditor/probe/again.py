@@ -1,21 +1,21 @@
 """Whether rows that offend in one snapshot still do in later ones. Who writes a row, and what it needs, in two transactions
 leaves it offending for a moment, in flight: that is no defect.
 
-The rows are found by where they lie, without reading the table again. What is fine by then was in flight. What is gone was
-deleted, or changed and may offend as before: where nothing else is left the question is read again as a whole, and rows
-that offended both times are told by their key.
+The rows are found by where they lie, or by their key once they were changed, without reading the table again. What is fine
+by then, or deleted, was in flight. Of what is gone and has no key nothing is known: where nothing else is left the question
+is read again as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
 from auditor.probe import Ahead, Answer, Cycles, Duplicates, Matching, Pairs, Place, Probe, Unmatched, referenced_name
-from auditor.probe.places import among, version
-from auditor.probe.sql import Condition, Rows, fragment, joins, key_expression, raw, text_of
+from auditor.probe.places import among, now, version
+from auditor.probe.sql import Rows, fragment, joins, key_expression, raw, text_of
 from auditor.probe.textbook import Fetch, Samples, counted, given_out, reduced
 
 LOOKS = 10  # at rows, each in a snapshot of its own, until they count
@@ -75,12 +75,12 @@ class Doubt:
 
     def look(self, now: float, fetch: Fetch) -> None:
         """Looks at the rows again, in the snapshot of this transaction."""
-        there, fine = look(self.probe, self.places, fetch)
+        there, unknown, _ = look(self.probe, self.places, fetch)
         self.first = self.first or now
         self.looks += 1
         self.moved = self.moved or len(there) < len(self.places)
-        self.gone = (*self.gone, *(place for place in self.places if place not in there and place not in fine))
-        self.places = tuple(place for place in self.places if place in there)
+        self.gone = (*self.gone, *unknown)
+        self.places = tuple(there)
 
     def read(self, answer: Answer, now: float) -> None:
         """Takes the answer of another reading."""
@@ -114,37 +114,46 @@ class Doubt:
         return replace(answer, evidence=replace(answer.evidence, seen_again=snapshot, in_flight=in_flight))
 
 
-def look(question: Probe, places: Iterable[Place], fetch: Fetch) -> tuple[set[Place], set[Place]]:
-    """Of these rows those that certainly offend, and those that certainly do not; of the others nothing is known."""
-    asked = {place.version: place for place in places}
-    assert isinstance(question, Unmatched | Pairs | Matching | Duplicates | Cycles | Ahead)
+def look(question: Probe, places: Collection[Place], fetch: Fetch) -> tuple[set[Place], set[Place], set[Place]]:
+    """Of these rows those that offend, as they are now; those of which that is not known; and those that do not, as they were."""
     rows = Rows(question.table, only=question.only if isinstance(question, Matching) else True)
-    near = among(rows, asked.values())
-    fine: set[str] = set()
+    current, unknown = set(places), set[Place]()
+    there = _offending(question, rows, current, fetch)
+    if len(there) < len(current):
+        current, unknown = now(rows, places, fetch)
+        if current - set(places):
+            there = _offending(question, rows, current, fetch)
+    left = {place for place in current if place.version in there}
+    if unknown and isinstance(question, Duplicates | Cycles):  # it takes the others to tell
+        unknown |= {place for place in current if place not in left}
+    known = {place.row or place.version for place in (*left, *unknown)}
+    return left, unknown, {place for place in places if (place.row or place.version) not in known}
+
+
+def _offending(question: Probe, rows: Rows, places: Collection[Place], fetch: Fetch) -> set[str]:
+    """The versions, of these, that certainly offend."""
+    if not places:
+        return set()
+    near = among(rows, places)
+    if isinstance(question, Cycles):
+        return set().union(*_rings(question, places, fetch))
     if isinstance(question, Duplicates):
         # A version of a row has its key for ever.
         keys = [key_expression(rows, key, heap=question.heap) for key in question.keys]
         sharing = rows.select(sa.literal_column(version(rows)), sa.func.count().over(partition_by=keys))
         found = fetch(text_of(sharing.where(near, *([raw(question.where)] if question.where else []))))
-        there = {where or "" for where, held in found if int(held or 0) > 1}
-        if len(found) == len(asked):
-            fine = asked.keys() - there
-    elif isinstance(question, Cycles):
-        there = set().union(*_rings(question, asked.values(), fetch))
+        return {where or "" for where, held in found if int(held or 0) > 1}
+    if isinstance(question, Ahead):
+        offending = raw(question.to_come(fragment(rows.column(question.column)), given_out(question, fetch)[-1]))
     else:
-        if isinstance(question, Ahead):
-            offending = raw(question.to_come(fragment(rows.column(question.column)), given_out(question, fetch)[-1]))
-        else:
-            offending = counted(question).offending
-        there = _versions(rows, sa.and_(near, offending), fetch)
-        if len(there) < len(asked):
-            fine = _versions(rows, near, fetch) - there
-    return {asked[where] for where in there}, {asked[where] for where in fine}
+        assert isinstance(question, Unmatched | Pairs | Matching)
+        offending = counted(question).offending
+    found = fetch(text_of(rows.select(sa.literal_column(version(rows))).where(near, offending)))
+    return {where or "" for (where,) in found}
 
 
-def _rings(question: Cycles, places: Iterable[Place], fetch: Fetch) -> set[frozenset[str]]:
+def _rings(question: Cycles, places: Collection[Place], fetch: Fetch) -> set[frozenset[str]]:
     """The cycles that these rows, all of them once on cycles, still form."""
-    places = tuple(places)
     rows, above = (Rows(question.table, only=True, alias=name) for name in (None, referenced_name(question.table)))
     pairs = rows.select(sa.literal_column(version(rows)), sa.literal_column(version(above))).select_from(above.clause)
     if above.only:
@@ -159,7 +168,3 @@ def _rings(question: Cycles, places: Iterable[Place], fetch: Fetch) -> set[froze
         if beyond is not None:
             found.add(frozenset(way[way.index(beyond) :]))
     return found
-
-
-def _versions(rows: Rows, condition: Condition, fetch: Fetch) -> set[str]:
-    return {where or "" for (where,) in fetch(text_of(rows.select(sa.literal_column(version(rows))).where(condition)))}

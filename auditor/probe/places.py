@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -44,11 +45,48 @@ def in_order(rows: Rows) -> list[sa.ColumnElement[Any]]:
     return [rows.column(name) for name in rows.table.row_key or ("ctid", "tableoid")]
 
 
-def placed(rows: Rows, held: Condition, fetch: Fetch, order: Sequence[sa.ColumnElement[Any]] = ()) -> tuple[Place, ...]:
-    """The places of the rows for which the condition holds, of at most MOST: the first in this order, or in their own."""
-    found = rows.select(sa.literal_column(version(rows)), sa.literal_column(_row(rows))).where(held)
-    statement = found.order_by(*order, *in_order(rows)).limit(sa.literal_column(str(MOST)))
-    return tuple(Place(where or "", row or "") for where, row in fetch(text_of(statement)))
+def _key(rows: Rows, denied: Callable[[str], bool]) -> str:
+    """SQL for the literals by which the row is found again: of the server's own types, and of columns that may be read."""
+    names = rows.table.row_key
+    if not names or any(denied(name) or rows.table.by_name[name].base_oid >= 16384 for name in names):
+        return "''"
+    values = ", ".join(fragment(rows.column(name)) for name in names)
+    return f"pg_catalog.format('({', '.join(['%L'] * len(names))})', {values})"
+
+
+def placed(
+    rows: Rows,
+    held: Condition,
+    fetch: Fetch,
+    denied: Callable[[str], bool],
+    order: Sequence[sa.ColumnElement[Any]] = (),
+) -> tuple[Place, ...]:
+    """The places of the rows for which the condition holds, of at most MOST: the first in this order, or in their own.
+
+    Values of columns that are `denied` are not read.
+    """
+    texts = [sa.literal_column(text) for text in (version(rows), _row(rows), _key(rows, denied))]
+    statement = rows.select(*texts).where(held).order_by(*order, *in_order(rows)).limit(sa.literal_column(str(MOST)))
+    return tuple(Place(where or "", row or "", key or "") for where, row, key in fetch(text_of(statement)))
+
+
+def now(rows: Rows, places: Collection[Place], fetch: Fetch) -> tuple[set[Place], set[Place]]:
+    """The rows as they are in the snapshot of this transaction, and those of which it is not known whether they are there."""
+    there = {
+        where for (where,) in fetch(text_of(rows.select(sa.literal_column(version(rows))).where(among(rows, places))))
+    }
+    found = {place for place in places if place.version in there}
+    missing = set(places) - found
+    by_key = {place.row: place for place in missing if place.key}
+    if by_key:
+        columns = ", ".join(fragment(rows.column(name)) for name in rows.table.row_key)
+        keys = ", ".join(place.key for place in by_key.values())
+        wanted = sa.literal_column(f"(({columns}) IN ({keys}))", sa.Boolean())
+        texts = [sa.literal_column(text) for text in (version(rows), _row(rows))]
+        for where, row in fetch(text_of(rows.select(*texts).where(wanted))):
+            if row in by_key:
+                found.add(replace(by_key[row], version=where or ""))
+    return found, {place for place in missing if not place.key}
 
 
 def among(rows: Rows, places: Collection[Place]) -> Condition:

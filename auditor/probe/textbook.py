@@ -63,6 +63,10 @@ class Samples:
         """Whether values of a column of this name are withheld."""
         return any(fnmatchcase(column.lower(), pattern.lower()) for pattern in self.deny)
 
+    def unread(self, column: str) -> bool:
+        """Whether values of a key's column of this name are not to be read, or none at all."""
+        return self.policy == "none" or self.denied(column)
+
 
 @singledispatch
 def ask(question: Probe, fetch: Fetch, samples: Samples) -> Answer:
@@ -335,7 +339,7 @@ def completed(
     places: tuple[Place, ...] = ()
     if count:
         held = offending if sooner is None else sooner
-        places = placed(rows, held, fetch)
+        places = placed(rows, held, fetch, samples.unread)
         if len(places) == count and rows.table.readable:
             held = sooner = among(rows, places)
         if groups is None and names:
@@ -364,7 +368,7 @@ def _evidence(
     """The answer; `places` are known, or read. `order` is another than that of the sample, in which some of many are taken."""
     held = offending if sooner is None else sooner
     if count and not places:
-        places = placed(rows, held, fetch, order if count > MOST else ())
+        places = placed(rows, held, fetch, samples.unread, order if count > MOST else ())
     if places and rows.table.readable and (len(places) == count or not order):
         held = among(rows, places)  # its first rows are the first of all
     sample: tuple[dict[str, str | None], ...] = ()
