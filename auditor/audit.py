@@ -225,7 +225,9 @@ class Auditor:
         catalog, made, checks = self._planned()
         rows = self._execute(made, catalog)
         self._static(made)
-        findings, notes = self._judged(_ranked(_once(self._findings, checks)))
+        once, elsewhere = _once(self._findings, checks)
+        self._coverage = list(_summed(self._coverage, once, elsewhere))
+        findings, notes = self._judged(_ranked(once))
         notes += self._said(catalog, made)
         return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
 
@@ -401,7 +403,7 @@ class Auditor:
                 rows,
             ),
             findings=findings,
-            coverage=tuple(sorted(self._coverage, key=_coverage_order)),
+            coverage=tuple(self._coverage),
             notes=notes,
         )
 
@@ -436,19 +438,43 @@ def _named(finding: Finding, check: Check) -> Finding:
     return named.but(fingerprint=fingerprint(named))
 
 
-def _once(findings: list[Finding], checks: tuple[Check, ...]) -> list[Finding]:
-    """One finding per defect: the check that supersedes the others reports it."""
+def _once(findings: list[Finding], checks: tuple[Check, ...]) -> tuple[list[Finding], dict[tuple[str, Object], str]]:
+    """One finding per defect: the check that supersedes the others reports it. With what is reported so, and by which check."""
     silenced = {check.id: set(check.supersedes) for check in checks}
     by_defect: dict[object, list[Finding]] = defaultdict(list)
     for finding in findings:
         by_defect[finding.defect or (finding.check, finding.fingerprint)].append(finding)
     kept: dict[str, Finding] = {}
+    elsewhere: dict[tuple[str, Object], str] = {}
     for same in by_defect.values():
         reporting = {finding.check for finding in same}
         for finding in same:
-            if not any(finding.check in silenced.get(other, ()) for other in reporting - {finding.check}):
-                kept.setdefault(finding.fingerprint, finding)
-    return list(kept.values())
+            by = [other for other in sorted(reporting - {finding.check}) if finding.check in silenced.get(other, ())]
+            first = kept.get(finding.fingerprint)
+            if by:
+                elsewhere[finding.check, finding.object] = by[0]
+            elif first is None:
+                kept[finding.fingerprint] = finding
+            elif finding.title not in f"{first.title} {first.message}":
+                kept[finding.fingerprint] = first.but(message=f"{first.message} And: {finding.title}.")
+    return list(kept.values()), elsewhere
+
+
+def _summed(
+    coverage: list[Coverage], findings: Iterable[Finding], elsewhere: dict[tuple[str, Object], str]
+) -> tuple[Coverage, ...]:
+    """Each object of a check once, with what became of it: passed only where all that was asked of it passed. What the catalog
+    tells stands beside what the rows were not asked."""
+    found = {(finding.check, finding.object) for finding in findings}
+    kept: dict[tuple[Any, ...], Coverage] = {}
+    worse = {(entry.check, entry.object) for entry in coverage if entry.outcome != "passed"}
+    for entry in coverage:
+        place = entry.check, entry.object
+        if entry.outcome == "failed" and place not in found and place in elsewhere:
+            entry = replace(entry, detail=f"reported by {elsewhere[place]}")
+        if entry.outcome != "passed" or place not in worse:
+            kept.setdefault((*place, entry.outcome, entry.reason, entry.detail), entry)
+    return tuple(sorted(kept.values(), key=_coverage_order))
 
 
 def _ranked(findings: list[Finding]) -> list[Finding]:

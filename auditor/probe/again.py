@@ -19,7 +19,7 @@ from auditor.probe.sql import Rows, fragment, joins, key_expression, raw, text_o
 from auditor.probe.textbook import Fetch, Samples, counted, given_out, reduced
 
 LOOKS = 10  # at rows, each in a snapshot of its own, until they count
-CAREFUL = 4  # times as many, once any of them was in flight
+CAREFUL = 4  # times as many, once somebody has been seen to work on them
 READINGS = 4  # of a whole question, while its rows are gone each time
 
 
@@ -36,7 +36,7 @@ class Doubt:
     since: float  # from when on the rows are known to offend, in time.monotonic()'s seconds
     due: float = 0.0  # when to look next
     failures: int = 0
-    moved: bool = False  # whether any row was in flight, or may have been
+    moved: bool = False  # whether any of the rows was in flight, or changed
     in_flight: int = 0
     places: tuple[Place, ...] = ()
     gone: tuple[Place, ...] = ()
@@ -78,7 +78,7 @@ class Doubt:
         there, unknown, _ = look(self.probe, self.places, fetch)
         self.first = self.first or now
         self.looks += 1
-        self.moved = self.moved or len(there) < len(self.places)
+        self.moved = self.moved or there != set(self.places)
         self.gone = (*self.gone, *unknown)
         self.places = tuple(there)
 

@@ -65,7 +65,9 @@ def placed(
 
     Values of columns that are `denied` are not read.
     """
-    texts = [sa.literal_column(text) for text in (version(rows), _row(rows), _key(rows, denied))]
+    texts: list[sa.ColumnElement[Any]] = [
+        sa.literal_column(text) for text in (version(rows), _row(rows), _key(rows, denied))
+    ]
     statement = rows.select(*texts).where(held).order_by(*order, *in_order(rows)).limit(sa.literal_column(str(MOST)))
     return tuple(Place(where or "", row or "", key or "") for where, row, key in fetch(text_of(statement)))
 
@@ -82,8 +84,8 @@ def now(rows: Rows, places: Collection[Place], fetch: Fetch) -> tuple[set[Place]
         columns = ", ".join(fragment(rows.column(name)) for name in rows.table.row_key)
         keys = ", ".join(place.key for place in by_key.values())
         wanted = sa.literal_column(f"(({columns}) IN ({keys}))", sa.Boolean())
-        texts = [sa.literal_column(text) for text in (version(rows), _row(rows))]
-        for where, row in fetch(text_of(rows.select(*texts).where(wanted))):
+        told = rows.select(sa.literal_column(version(rows)), sa.literal_column(_row(rows)))
+        for where, row in fetch(text_of(told.where(wanted))):
             if row in by_key:
                 found.add(replace(by_key[row], version=where or ""))
     return found, {place for place in missing if not place.key}
