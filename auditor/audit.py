@@ -295,7 +295,7 @@ class Auditor:
             examined += result.examined
             evidence = result.evidence
             for check, ask in task.asks:
-                finding = ask.verdict(result)
+                finding = ask.verdict(result) or None  # no question left: clean
                 if isinstance(finding, Ask | tuple):
                     further += [_asking(check, one) for one in ((finding,) if isinstance(finding, Ask) else finding)]
                     continue
