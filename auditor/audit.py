@@ -229,6 +229,8 @@ class Auditor:
         self._coverage = list(_summed(self._coverage, once, elsewhere))
         findings, notes = self._judged(_ranked(once))
         notes += self._said(catalog, made)
+        skipped = sum(entry.outcome == "skipped" for entry in self._coverage)
+        notes = (*notes, beyond(self.settings.audit.depth, skipped))
         return self._result(catalog.server, started, findings, len(made.tasks), rows, notes)
 
     def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
@@ -601,6 +603,22 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
     if not tables:
         notes.append("the database has no tables: nothing was audited")
     return tuple(notes)
+
+
+_BEYOND = {
+    Depth.CATALOG: "depth catalog reads no rows: orphans, duplicates, missing companions and whatever else only rows tell are not"
+    " looked for{skipped}; --depth data looks for them",
+    Depth.DATA: "depth data trusts what the server vouches for: rows under validated foreign keys, CHECKs and NOT NULLs and valid"
+    " unique indexes are not read for these{skipped}; --depth full reads them again",
+    Depth.FULL: "depth full reads again what the server vouches for; no depth looks into the pages of tables and indexes, as"
+    " amcheck does, at rows of foreign tables, views and extensions, or at transactions that have not ended{skipped}",
+}
+
+
+def beyond(depth: Depth, skipped: int) -> str:
+    """What this depth does not look at, as a sentence; `skipped` checks of objects are in the coverage as such."""
+    what = f" ({plural(skipped, 'check of an object was', 'checks of objects were')} skipped)" if skipped else ""
+    return _BEYOND[depth].format(skipped=what)
 
 
 def to_json(audit: Audit) -> dict[str, Any]:

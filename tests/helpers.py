@@ -42,7 +42,7 @@ def content(result: Audit) -> str:
 
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "snapshot")}
+            return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "snapshot", "seen_again")}
         return [timeless(v) for v in value] if isinstance(value, list | tuple) else value
 
     return json.dumps(timeless({name: data[name] for name in ("summary", "findings", "coverage")}), indent=1)
