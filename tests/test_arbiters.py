@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import count
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -220,6 +221,7 @@ END $$
 """
 
 
+@pytest.mark.proof
 def test_the_inference_is_the_servers(
     database: Make, version: int, record_property: Callable[[str, object], None]
 ) -> None:

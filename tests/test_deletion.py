@@ -239,6 +239,7 @@ CREATE DOMAIN kinds.small AS int CHECK (VALUE IS NOT NULL AND VALUE < 9);
 """
 
 
+@pytest.mark.proof
 def test_random_deletions(database: Make, version: int, record_property: Callable[[str, object], None]) -> None:
     started = time.monotonic()
     made = drawn(schemas(version), SCHEMAS, SEED)

@@ -102,6 +102,7 @@ def made(server: str, name: str, script: str) -> str:
     return dsn
 
 
+@pytest.mark.proof
 def test_planted_defects(server: str, version: int, record_property: Callable[[str, object], None]) -> None:
     started = time.monotonic()
     planted: Counter[str] = Counter()

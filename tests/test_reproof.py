@@ -15,6 +15,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import psycopg
+import pytest
 from hypothesis import strategies as st
 
 from auditor.text import ident
@@ -592,6 +593,7 @@ def counted(connection: psycopg.Connection[Any], table: str, where: str) -> int:
     return int(found[0])
 
 
+@pytest.mark.proof
 def test_random_foreign_keys(database: Make, version: int, record_property: Callable[[str, object], None]) -> None:
     started = time.monotonic()
     dsn = database(PREPARED)

@@ -265,6 +265,7 @@ WHOLE_LINE = Schema(
 )  # fmt: skip
 
 
+@pytest.mark.proof
 @RANDOM
 @given(
     schema=schemas(),
@@ -350,6 +351,7 @@ def held(draw: st.DrawFn) -> Held:
     )
 
 
+@pytest.mark.proof
 @RANDOM
 @given(held=held(), vacuumed=st.booleans())
 def test_repeated_keys_are_the_textbooks(bench: Bench, held: Held, vacuumed: bool) -> None:

@@ -17,6 +17,7 @@ from itertools import count
 from typing import Any
 
 import psycopg
+import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -399,6 +400,7 @@ def executed(connection: psycopg.Connection[Any], statement: str) -> str:
     return ""
 
 
+@pytest.mark.proof
 def test_random_definitions(database: Make, version: int, record_property: Callable[[str, object], None]) -> None:
     started = time.monotonic()
     dsn = database("CREATE SCHEMA kinds; CREATE TYPE kinds.mood AS ENUM ('sad', 'ok')")

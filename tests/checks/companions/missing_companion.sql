@@ -5,7 +5,7 @@ CREATE SCHEMA vlt;
 CREATE TABLE app.project_credentials (id int PRIMARY KEY, is_active boolean NOT NULL DEFAULT true, revoked_at timestamptz, created_at timestamptz DEFAULT now() - interval '1 day'); -- finds: 3 of 11 rows of app.project_credentials that need a row in vlt.credential_vault_storage have none
 CREATE TABLE vlt.credential_vault_storage (id int PRIMARY KEY, credential_id int NOT NULL REFERENCES app.project_credentials, vault_id text NOT NULL UNIQUE, deleted_at timestamptz);
 INSERT INTO app.project_credentials (id) SELECT generate_series(1, 10);
-INSERT INTO app.project_credentials VALUES (11, true, NULL, now()), (12, true, NULL, now() - interval '9 minutes'), (13, true, NULL, NULL);
+INSERT INTO app.project_credentials VALUES (11, true, NULL, now()), (12, true, NULL, now() - interval '4 minutes'), (13, true, NULL, NULL);
 -- neighbours: revoked and inactive rows need none; the row of 7 is there, though deleted (companion_state_drift)
 INSERT INTO app.project_credentials VALUES (20, true, now(), now() - interval '1 day'), (21, false, NULL, now() - interval '1 day');
 INSERT INTO vlt.credential_vault_storage SELECT n, n, 'vault-' || n, CASE WHEN n = 7 THEN now() END FROM generate_series(1, 8) AS n;
