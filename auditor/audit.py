@@ -297,6 +297,7 @@ class Auditor:
     resume: Find | None = None
     since: Find | None = None
     _started: float = field(default_factory=time.monotonic)
+    _read_at: float = math.inf
     _ways: Counter[str] = field(default_factory=Counter)
     _unwatched: list[str] = field(default_factory=list)
     _gauge: Gauge | None = None
@@ -327,7 +328,9 @@ class Auditor:
             made.give_up("cancelled", "the audit was interrupted")
         rows = self._execute(made, catalog)
         self._static(made)
-        findings, said = self._judged(_ranked(_once(self._findings, checks)))
+        once, elsewhere = _once(self._findings, checks)
+        self._coverage = list(_summed(self._coverage, once, elsewhere))
+        findings, said = self._judged(_ranked(once))
         if self._earlier is not None:
             notes = self._earlier.notes(len(made.tasks))
         notes += said + self._said(catalog, made)
@@ -336,6 +339,9 @@ class Auditor:
                 "nobody watched, for a time at least, who waits for the auditor's locks, so that others may have waited as"
                 f" long as a query took: {self._unwatched[-1]}",
             )
+        # What --where leaves out has a note of its own.
+        skipped = sum(entry.outcome == "skipped" and not entry.detail.startswith("--where") for entry in self._coverage)
+        notes += (beyond(self.settings.audit.depth, skipped),)
         probes = len(made.tasks) - (self._earlier.taken if self._earlier else 0)
         return self._result(catalog.server, run, findings, probes, rows, notes)
 
@@ -394,6 +400,7 @@ class Auditor:
                 self._position = position(session)
             # The distribution of values matters to who reads them.
             read = open_catalog(session, statistics=options.depth != Depth.CATALOG, meanwhile=_load_judges)
+            self._read_at = time.monotonic()
             from auditor.catalog.infer import complete, configured_predicates
             from auditor.plan import plan
 
@@ -434,7 +441,7 @@ class Auditor:
             evidence = result.evidence
             some = _some_rows(catalog, task.probe)
             for check, ask in task.asks:
-                finding = ask.verdict(result)
+                finding = ask.verdict(result) or None  # no question left: clean
                 if isinstance(finding, Ask | tuple):
                     further += [_asking(check, one) for one in ((finding,) if isinstance(finding, Ask) else finding)]
                     continue
@@ -449,7 +456,11 @@ class Auditor:
                         rows_examined=result.examined,
                         seconds=evidence.seconds,
                         strategy=evidence.strategy,
-                        detail="; ".join(filter(None, (f"of the rows with {some}" if some else "", detail))),
+                        detail=_told(
+                            f"of the rows with {some}" if some else "",
+                            detail,
+                            "" if finding or not evidence.in_flight else _in_flight(evidence.in_flight),
+                        ),
                         estimated_seconds=evidence.estimated_seconds,
                     )
                 )
@@ -482,6 +493,7 @@ class Auditor:
             if limits != Limits():
                 runner.gauge = self._gauge = self._gauge or Gauge(limits)
             runner.max_snapshot, runner.in_slices = options.max_snapshot, self._sliced
+            runner.settle, runner.read_at = options.settle, self._read_at
             results = iter(runner.run(asked))
             self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")
             self._ways.update(runner.ways)
@@ -589,7 +601,7 @@ class Auditor:
                 rows,
             ),
             findings=findings,
-            coverage=tuple(sorted(self._coverage, key=_coverage_order)),
+            coverage=tuple(self._coverage),
             notes=notes,
             marks=marks,
             answers=tuple(sorted(self._answers, key=lambda given: given.question)),
@@ -605,6 +617,18 @@ def _database(server: Server) -> Database:
         server.version,
         server.system_identifier,
         server.is_standby,
+    )
+
+
+def _told(*details: str) -> str:
+    return "; ".join(filter(None, details))
+
+
+def _in_flight(rows: int) -> str:
+    """What is said of rows that offended for a moment only."""
+    one = rows == 1
+    return (
+        f"{plural(rows, 'row')} offended in one snapshot and {'was' if one else 'were'} in flight: not in a later one"
     )
 
 
@@ -649,19 +673,43 @@ def _named(finding: Finding, check: Check) -> Finding:
     return named.but(fingerprint=fingerprint(named))
 
 
-def _once(findings: list[Finding], checks: tuple[Check, ...]) -> list[Finding]:
-    """One finding per defect: the check that supersedes the others reports it."""
+def _once(findings: list[Finding], checks: tuple[Check, ...]) -> tuple[list[Finding], dict[tuple[str, Object], str]]:
+    """One finding per defect: the check that supersedes the others reports it. With what is reported so, and by which check."""
     silenced = {check.id: set(check.supersedes) for check in checks}
     by_defect: dict[object, list[Finding]] = defaultdict(list)
     for finding in findings:
         by_defect[finding.defect or (finding.check, finding.fingerprint)].append(finding)
     kept: dict[str, Finding] = {}
+    elsewhere: dict[tuple[str, Object], str] = {}
     for same in by_defect.values():
         reporting = {finding.check for finding in same}
         for finding in same:
-            if not any(finding.check in silenced.get(other, ()) for other in reporting - {finding.check}):
-                kept.setdefault(finding.fingerprint, finding)
-    return list(kept.values())
+            by = [other for other in sorted(reporting - {finding.check}) if finding.check in silenced.get(other, ())]
+            first = kept.get(finding.fingerprint)
+            if by:
+                elsewhere[finding.check, finding.object] = by[0]
+            elif first is None:
+                kept[finding.fingerprint] = finding
+            elif finding.title not in f"{first.title} {first.message}":
+                kept[finding.fingerprint] = first.but(message=f"{first.message} And: {finding.title}.")
+    return list(kept.values()), elsewhere
+
+
+def _summed(
+    coverage: list[Coverage], findings: Iterable[Finding], elsewhere: dict[tuple[str, Object], str]
+) -> tuple[Coverage, ...]:
+    """Each object of a check once, with what became of it: passed only where all that was asked of it passed. What the catalog
+    tells stands beside what the rows were not asked."""
+    found = {(finding.check, finding.object) for finding in findings}
+    kept: dict[tuple[Any, ...], Coverage] = {}
+    worse = {(entry.check, entry.object) for entry in coverage if entry.outcome != "passed"}
+    for entry in coverage:
+        place = entry.check, entry.object
+        if entry.outcome == "failed" and place not in found and place in elsewhere:
+            entry = replace(entry, detail=f"reported by {elsewhere[place]}")
+        if entry.outcome != "passed" or place not in worse:
+            kept.setdefault((*place, entry.outcome, entry.reason, entry.detail), entry)
+    return tuple(sorted(kept.values(), key=_coverage_order))
 
 
 def _ranked(findings: list[Finding]) -> list[Finding]:
@@ -826,6 +874,22 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
     if not tables:
         notes.append("the database has no tables: nothing was audited")
     return tuple(notes)
+
+
+_BEYOND = {
+    Depth.CATALOG: "depth catalog reads no rows: orphans, duplicates, missing companions and whatever else only rows tell are not"
+    " looked for{skipped}; --depth data looks for them",
+    Depth.DATA: "depth data trusts what the server vouches for: rows under validated foreign keys, CHECKs and NOT NULLs and valid"
+    " unique indexes are not read for these{skipped}; --depth full reads them again",
+    Depth.FULL: "depth full reads again what the server vouches for; no depth looks into the pages of tables and indexes, as"
+    " amcheck does, at rows of foreign tables, views and extensions, or at transactions that have not ended{skipped}",
+}
+
+
+def beyond(depth: Depth, skipped: int) -> str:
+    """What this depth does not look at, as a sentence; `skipped` checks of objects are in the coverage as such."""
+    what = f" ({plural(skipped, 'check of an object was', 'checks of objects were')} skipped)" if skipped else ""
+    return _BEYOND[depth].format(skipped=what)
 
 
 def to_json(audit: Audit) -> dict[str, Any]:

@@ -76,7 +76,8 @@ class Fix:
 @dataclass(frozen=True, slots=True)
 class Evidence:
     """What the rows said. `where` finds the rows again in the finding's table; `seconds` are wall time, and
-    `estimated_seconds` what the plan had for the strategy it would have begun with."""
+    `estimated_seconds` what the plan had for the strategy it would have begun with. `seen_again` is a later snapshot in which
+    the rows were looked at again, and still offended; `in_flight` are rows that no longer did, and are not counted."""
 
     violations: int | None
     exact: bool = True
@@ -88,6 +89,8 @@ class Evidence:
     seconds: float = 0.0
     strategy: str | None = None
     estimated_seconds: float | None = None
+    seen_again: str | None = None
+    in_flight: int = 0
 
 
 @dataclass(frozen=True, slots=True)

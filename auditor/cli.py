@@ -257,6 +257,15 @@ MaxLag = Annotated[
         help="Begin nothing new while a standby of this server, or this standby, is further behind.  [default: none]",
     ),
 ]
+Settle = Annotated[
+    str | None,
+    typer.Option(
+        "--settle",
+        metavar="DURATION",
+        help="How long rows are looked at again before they are reported; those that are fine by then were in flight, written"
+        " in several transactions.  [default: 500ms]",
+    ),
+]
 HistoryPlace = Annotated[
     str | None,
     typer.Option(
@@ -503,6 +512,7 @@ def audit(
     max_load: MaxLoad = None,
     critical_load: CriticalLoad = None,
     max_lag: MaxLag = None,
+    settle: Settle = None,
     samples: SampleValues = None,
     sql: SqlFiles = None,
     allow_incomplete: Annotated[
@@ -547,6 +557,7 @@ def audit(
         max_load=max_load,
         critical_load=critical_load,
         max_lag=max_lag,
+        settle=settle,
         samples=samples,
         fail_on=fail_on,
         allow_incomplete=allow_incomplete,

@@ -83,6 +83,7 @@ class Audit(_Part):
     max_load: Annotated[int, Field(ge=0)] | None = None
     critical_load: Annotated[int, Field(ge=0)] | None = None
     max_lag: Seconds | None = None
+    settle: Seconds = 0.5
     samples: Literal["none", "keys", "full"] = "keys"
     deny: tuple[str, ...] = ("*password*", "*passwd*", "*secret*", "*token*", "*api_key*", "*private_key*", "*hash*")
     trust_owner: tuple[str, ...] = ()  # whose functions may run under a login for which that is dangerous

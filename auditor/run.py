@@ -9,22 +9,25 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from auditor.catalog.model import Catalog, Table
+from auditor.check import Finding, Severity
 from auditor.connection import Fetch, Row, Session, Target, reason_of
 from auditor.errors import CannotConnectError
 from auditor.gauge import Gauge, Limits
 from auditor.plan import Task, units
-from auditor.probe import Answer, UnansweredError
+from auditor.probe import Answer, Matching, UnansweredError
+from auditor.probe.again import LOOKS, READINGS, Doubt
 from auditor.probe.choice import TEXTBOOK, Facts
 from auditor.probe.slices import Sliced, sliced
 from auditor.probe.strategies import answers, measured
 from auditor.probe.textbook import Samples, ask
 from auditor.snapshot import Age, TooOldError, shorter
-from auditor.text import literal
+from auditor.text import literal, plural
 from auditor.watchdog import watching
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
@@ -33,6 +36,7 @@ _LONGEST_REST = 60.0
 _GIVEN = 9  # seconds that the pace `gentle` rests for each it reads while others are active; 1 while nobody is
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to reach a server that went away
 _ALONE = 3  # attempts of one worker while another has its connection: there may be no more than that
+_LAST = 0.5  # seconds beside looking at rows that a run may take on once it has been stopped
 _WAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before what gave way to others is asked again
 
 
@@ -83,7 +87,9 @@ class Runner:
 
     `ways` counts, by table, how often a query was given up because others waited for its locks. At `deadline`, in
     time.monotonic()'s seconds, the run stops by itself, and `left` says so. While `gauge` says so nothing new begins. No
-    snapshot becomes older than `max_snapshot` seconds (0: any age); `in_slices` is what took several for that.
+    snapshot becomes older than `max_snapshot` seconds (0: any age); `in_slices` is what took several for that. Rows that
+    offend are looked at again for `settle` seconds (None: never), less where no transaction has ended since `read_at`, when
+    the catalog had been read.
     """
 
     target: Target
@@ -92,6 +98,8 @@ class Runner:
     catalog: Catalog
     report: Callable[[Progress], None] = lambda _: None
     deadline: float = math.inf
+    settle: float | None = None
+    read_at: float = math.inf
     left: Failure = _INTERRUPTED  # why what was not asked was not, once the run has stopped
     gauge: Gauge | None = None
     max_snapshot: float = 0.0
@@ -132,6 +140,7 @@ class Runner:
         reading: dict[int, str] = {}
         times: Counter[int] = Counter()
         failed: list[BaseException] = []
+        in_doubt: list[dict[int, Doubt]] = []  # of each worker
         working = min(self.jobs, len(queue))
 
         later: list[tuple[float, list[int]]] = []  # units that gave way to others, and when they are asked again
@@ -176,18 +185,32 @@ class Runner:
             for number in unit:
                 results[number] = Failure("lock", f"others waited for its locks, {times[unit[0]]} times")
 
+        def decide(number: int, result: Answer | Failure) -> None:
+            with self._lock:
+                results[number] = result
+
         def work() -> None:
             session: Session | None = None
+            doubts: dict[int, Doubt] = {}  # looked at again all at once, before what takes longer than that
+            in_doubt.append(doubts)
             try:
                 unit = take()
                 while unit is not None:
+                    if doubts and self._pressing(doubts, sum(tasks[number].cost for number in unit)):
+                        session = self._settled(tasks, doubts, session, decide)
                     found: dict[int, Answer | Failure] = {}
+                    began = time.monotonic()
                     session = self._unit(tasks, unit, self._held(session), found)
+                    left = [number for number in unit if number not in found]
+                    for number, answer in list(found.items()):
+                        if isinstance(answer, Answer) and self._doubtful(tasks[number], answer):
+                            doubts[number] = self._doubt(tasks[number], answer, began)
+                            del found[number]
                     with self._lock:
                         for number, answer in found.items():
                             results[number] = answer
-                    left = [number for number in unit if number not in found]
                     unit = take(left, gave_way=session is not None)
+                session = self._settled(tasks, doubts, session, decide)
             except BaseException as error:  # raised again in the caller's thread
                 failed.append(error)
                 self._stopped.set()
@@ -218,6 +241,8 @@ class Runner:
                 raise
         if failed:
             raise failed[0]
+        if self.stopped:
+            self._last_looks({number: doubt for each in in_doubt for number, doubt in each.items()}, decide)
         return [self.left if result is None or result == _INTERRUPTED else result for result in results]
 
     def _open(self) -> list[Session]:
@@ -422,6 +447,151 @@ class Runner:
                 return failure, session
             self._stopped.wait(0.2 * (attempt + 1))
         return failure, session
+
+    def _doubtful(self, task: Task, answer: Answer) -> bool:
+        """Whether the answer makes a finding, or leads to one, by rows that may be in flight."""
+        probe = task.probe
+        for _, asked in task.asks if self.settle is not None else ():
+            said = asked.verdict(answer)
+            if isinstance(said, Finding):
+                counted = answer.places and (said.evidence is None or said.evidence is answer.evidence)
+                known = asked.unread is not None and asked.unread.severity is Severity.ERROR
+                absent = not answer.count and isinstance(probe, Matching) and said.severity is Severity.ERROR
+                if counted or (absent and not known):
+                    return True
+            elif said is not None and answer.places and not isinstance(probe, Matching):
+                return True  # rows that Matching finds may be as they should be
+        return False
+
+    def _doubt(self, task: Task, answer: Answer, began: float) -> Doubt:
+        quiet = not self.catalog.server.is_standby and answer.evidence.snapshot == self.catalog.server.snapshot
+        return Doubt(task.probe, answer, min(began, self.read_at) if quiet else began)
+
+    def _pressing(self, doubts: dict[int, Doubt], cost: float) -> bool:
+        """Whether rows are to be looked at before something of this cost begins."""
+        settle = self.settle or 0.0
+        return cost > settle or time.monotonic() - min(doubt.since for doubt in doubts.values()) > 10 * settle
+
+    def _settled(
+        self,
+        tasks: list[Task],
+        doubts: dict[int, Doubt],
+        session: Session | None,
+        decide: Callable[[int, Answer | Failure], None],
+    ) -> Session | None:
+        """Looks at rows again until it is known of each answer whether it stands; returns the session to go on with."""
+        pause = (self.settle or 0.0) / LOOKS
+        while doubts and not self.stopped:
+            now = time.monotonic()
+            for number, doubt in [(n, each) for n, each in doubts.items() if each.due <= now]:
+                decided, session = self._again(tasks, number, doubt, session)
+                if decided is not None:
+                    decide(number, decided)
+                    del doubts[number]
+                elif doubt.due <= now:
+                    doubt.due = time.monotonic() + pause
+            if doubts:
+                self._stopped.wait(max(min(doubt.due for doubt in doubts.values()) - time.monotonic(), 0))
+        return session
+
+    def _again(
+        self, tasks: list[Task], number: int, doubt: Doubt, session: Session | None
+    ) -> tuple[Answer | Failure | None, Session | None]:
+        """One look at the rows, or another reading where there are none to look at; the result, if that decides."""
+        now = time.monotonic()
+        if session is None or not session.alive:
+            self._release(session)
+            session = self._connect()
+            if session is None:
+                if self._unreachable and not self.stopped:
+                    return self._unsure(doubt, "lost_connection", self._unreachable), None
+                return self._hindered(doubt, "lost_connection", "no connection was to be had"), None
+        try:
+            age = Age(self.max_snapshot, session.target.statement_timeout)
+            with session.transaction() as unrested:
+                fetch = age.kept(unrested)
+                decided = self._looked(doubt, self._rested(fetch, session, age) if self._gentle else fetch)
+            if decided is not None or doubt.due > now or not doubt.unplaced:
+                return decided, session
+        except psycopg.Error as error:
+            return self._hindered(doubt, *reason_of(error, session)), session
+        if doubt.gone and doubt.certain(now, self.settle or 0.0):
+            return doubt.told(doubt.answer.evidence.snapshot, None, self.samples), session
+        if doubt.readings >= READINGS:
+            said = f"its rows were in flight each of {READINGS} times, and have no key to tell whether one was there each time"
+            return self._unsure(doubt, "unsupported", said), session
+        doubt.due = doubt.since + (self.settle or 0.0) * doubt.readings
+        if doubt.due > now:
+            return None, session
+        found: dict[int, Answer | Failure] = {}
+        session = self._unit(tasks, [number], session, found)
+        answer = found.get(number)
+        if answer is None:
+            return self._hindered(doubt, "lock", "others waited for its locks"), session
+        if isinstance(answer, Failure):
+            return self._unsure(doubt, answer.reason, answer.detail), session
+        absent = not doubt.answer.count
+        doubt.read(answer, now)
+        if doubt.nothing or not (answer.count or absent):
+            return doubt.cleared(), session
+        if doubt.unplaced and doubt.certain(now, self.settle or 0.0):
+            return doubt.told(answer.evidence.snapshot, None, self.samples), session
+        return None, session
+
+    def _looked(self, doubt: Doubt, fetch: Fetch) -> Answer | None:
+        """One look, in a transaction of its own; the answer, if that decides. When to look next may come of it."""
+        settle, now = self.settle or 0.0, time.monotonic()
+        snapshot = fetch("SELECT pg_catalog.pg_current_snapshot()::pg_catalog.text")[0][0]
+        if snapshot == doubt.answer.evidence.snapshot and not self.catalog.server.is_standby:
+            # No transaction has ended in between: the rows are as they were.
+            doubt.due = doubt.since + settle
+            return doubt.told(snapshot, fetch, self.samples) if doubt.due <= now else None
+        if doubt.unplaced:
+            return None
+        doubt.look(now, fetch)
+        if doubt.places and doubt.certain(now, settle):
+            return doubt.told(snapshot, fetch, self.samples)
+        return doubt.cleared() if doubt.nothing else None
+
+    def _last_looks(self, doubts: dict[int, Doubt], decide: Callable[[int, Answer | Failure], None]) -> None:
+        """After the run has been stopped: what it found is worth a moment, on a connection of its own, and no longer."""
+        settle = self.settle or 0.0
+        end = time.monotonic() + 2 * settle + _LAST
+
+        def looks() -> None:
+            with suppress(psycopg.Error, CannotConnectError), Session(self.target) as session:
+                while doubts and time.monotonic() < end:
+                    for number, doubt in list(doubts.items()):
+                        if doubt.due > time.monotonic():
+                            continue
+                        with session.transaction() as fetch:
+                            decided = self._looked(doubt, fetch)
+                        if decided is not None:
+                            del doubts[number]
+                            decide(number, decided)
+                    time.sleep(settle / LOOKS)
+
+        thread = threading.Thread(target=looks, daemon=True)
+        if doubts:
+            thread.start()
+            with suppress(KeyboardInterrupt):
+                thread.join(end - time.monotonic())
+
+    def _hindered(self, doubt: Doubt, reason: str, detail: str) -> Failure | None:
+        """What hinders for the moment is tried again."""
+        doubt.failures += 1
+        if self.stopped:
+            return None
+        if reason not in ("standby_conflict", "lost_connection", "lock") or doubt.failures > len(_WAYS):
+            return self._unsure(doubt, reason, detail)
+        doubt.due = time.monotonic() + _WAYS[doubt.failures - 1] / 2
+        return None
+
+    def _unsure(self, doubt: Doubt, reason: str, detail: str) -> Failure:
+        rows = plural(doubt.answer.count, "row")
+        return Failure(
+            reason, f"{rows} offended, which could not be confirmed: {detail}" if doubt.answer.count else detail
+        )
 
     @property
     def _own_target(self) -> Target:

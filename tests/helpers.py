@@ -24,8 +24,8 @@ from auditor.connection import Target
 
 
 def audit(dsn: str, config: str = "", statements: tuple[Statement, ...] = (), **options: Any) -> Audit:
-    """An audit of `dsn`; `options` are those of `[audit]`."""
-    settings = merged(tomllib.loads(config), options)
+    """An audit of `dsn`; `options` are those of `[audit]`. Nobody else writes there, unless a test says so with `settle`."""
+    settings = merged(tomllib.loads(config), {"settle": 0, **options})
     limits = settings.audit
     target = Target(dsn, statement_timeout=limits.statement_timeout, lock_timeout=limits.lock_timeout)
     return Auditor(settings, target, statements).run()
@@ -42,7 +42,7 @@ def content(result: Audit) -> str:
 
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):
-            return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "snapshot")}
+            return {k: timeless(v) for k, v in value.items() if k not in ("seconds", "snapshot", "seen_again")}
         return [timeless(v) for v in value] if isinstance(value, list | tuple) else value
 
     return json.dumps(timeless({name: data[name] for name in ("summary", "findings", "coverage")}), indent=1)

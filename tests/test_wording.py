@@ -7,7 +7,9 @@ import tomllib
 import psycopg
 import pytest
 
-from auditor.check import Confidence, Evidence, Finding, Object, Severity
+from auditor.audit import beyond
+from auditor.check import Confidence, Depth, Evidence, Finding, Object, Severity
+from auditor.report import Options, render
 from auditor.report.wording import (
     Counts,
     certainty,
@@ -16,7 +18,6 @@ from auditor.report.wording import (
     duration,
     ignore_entry,
     name,
-    skipped,
     sql_text,
     toml_string,
     unchecked,
@@ -38,14 +39,26 @@ def test_verdict(database: Make) -> None:
     assert counts(result) == Counts(passed=0, failed=5, not_checked=2, skipped=4)
     (group,) = unchecked(result)
     assert (group.reason, group.details) == ("permission", {"no SELECT on shop.payments": 2})
-    assert skipped(result).startswith("4 checks of objects were skipped: depth data trusts")
+    assert beyond(Depth.DATA, 4) in result.notes
 
 
 def test_verdict_at_depth_catalog(database: Make) -> None:
     result = shop(database, depth="catalog")
     assert result.run.status == "complete"
     assert not verdict(result).startswith("INCOMPLETE")
-    assert "depth catalog reads no rows" in skipped(result)
+
+
+@pytest.mark.parametrize("depth", list(Depth))
+def test_every_format_says_what_the_depth_does_not_look_at(depth: Depth, database: Make) -> None:
+    result = shop(database, depth=depth.value)
+    said = {"catalog": "reads no rows", "data": "trusts what the server vouches for", "full": "amcheck"}[depth.value]
+    (note,) = [note for note in result.notes if note.startswith(f"depth {depth} ") and said in note]
+    left = sum(entry.outcome == "skipped" for entry in result.coverage)
+    assert ("skipped)" in note) is bool(left)
+    assert not left or f"({left} check" in note
+    for form in ("terminal", "markdown", "html", "json", "sarif"):
+        text = " ".join(render(result, form, Options(width=1000)).split())
+        assert said in text, form
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ Predicates are SQL text over the unqualified columns of one table, fully qualifi
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from auditor.catalog.model import ForeignKey, Reference, Sequence, Table
@@ -434,12 +434,29 @@ class UnansweredError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a row was seen. `version` tells this version of it from every other, `row` the row whatever its version: a hash
+    of its key, empty where it has none. `key` is the key as SQL, where its values may be read; it is never shown."""
+
+    version: str
+    row: str
+    key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What the rows said: `count` rows of `examined`, in `groups` different keys where that has a meaning; `values`
-    are for Values, Constants and Ahead."""
+    are for Values, Constants and Ahead. `places` are the rows that were counted, or the first of them, to be looked at again.
+    """
 
     count: int
     examined: int
     evidence: Evidence
     groups: int = 0
     values: tuple[tuple[str, int], ...] = ()
+    places: tuple[Place, ...] = field(default=(), repr=False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is known of every row that was counted where it was seen."""
+        return len(self.places) == self.count

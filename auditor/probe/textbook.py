@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import singledispatch
@@ -21,6 +21,7 @@ from auditor.probe import (
     Duplicates,
     Matching,
     Pairs,
+    Place,
     Planned,
     Probe,
     Relation,
@@ -28,6 +29,7 @@ from auditor.probe import (
     Unmatched,
     Values,
 )
+from auditor.probe.places import MOST, among, in_order, placed
 from auditor.probe.sql import (
     Condition,
     Rows,
@@ -60,6 +62,10 @@ class Samples:
     def denied(self, column: str) -> bool:
         """Whether values of a column of this name are withheld."""
         return any(fnmatchcase(column.lower(), pattern.lower()) for pattern in self.deny)
+
+    def unread(self, column: str) -> bool:
+        """Whether values of a key's column of this name are not to be read, or none at all."""
+        return self.policy == "none" or self.denied(column)
 
 
 @singledispatch
@@ -127,8 +133,13 @@ def _(question: Cycles, fetch: Fetch, samples: Samples) -> Answer:
     every = rows.select(sa.func.count())
     examined, count = fetch(text_of(sa.select(every.scalar_subquery(), every.where(offending).scalar_subquery())))[0]
     cycles = _number(fetch(text_of(every.where(raw(question.first_of_each()))))[0][0]) if _number(count) else 0
-    names = tuple(dict.fromkeys((*question.referenced_columns, *question.columns)))
+    names = _of_cycles(question)
     return _evidence(rows, offending, _number(count), _number(examined), cycles, names, names, fetch, samples)
+
+
+def _of_cycles(question: Cycles) -> tuple[str, ...]:
+    """The columns that a sample shows."""
+    return tuple(dict.fromkeys((*question.referenced_columns, *question.columns)))
 
 
 def within(question: Relation, condition: Condition) -> Condition:
@@ -195,13 +206,29 @@ def repeated_keys(
             counted.c.n > sa.text("1"), *(() if touched is None else (counted.c.touched,))
         )
     )
+    named, columns = _shown(question)
+    by = sooner(rows) if sooner else None
+    order = [key_expression(rows, key, heap=question.heap) for key in question.keys]
+    return _evidence(
+        rows,
+        offending,
+        _number(count),
+        _number(examined),
+        _number(groups),
+        named,
+        columns,
+        fetch,
+        samples,
+        by,
+        order=order,
+    )
+
+
+def _shown(question: Duplicates) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The columns of the key that a sample has anyway, and all that are columns."""
     columns = tuple(key.column for key in question.keys if key.column is not None)
     references = {c for fk in question.table.foreign_keys for c in fk.columns}
-    named = tuple(c for c in columns if c in references)
-    by = sooner(rows) if sooner else None
-    return _evidence(
-        rows, offending, _number(count), _number(examined), _number(groups), named, columns, fetch, samples, by
-    )
+    return tuple(c for c in columns if c in references), columns
 
 
 @ask.register
@@ -234,23 +261,35 @@ def _(question: Planned, fetch: Fetch, samples: Samples) -> Answer:
 
 @ask.register
 def _(question: Ahead, fetch: Fetch, samples: Samples) -> Answer:
-    sequence = question.sequence
-    held, called = fetch(f"SELECT last_value, is_called FROM {sequence.sql}")[0]
-    last = int(held or 0)
-    upcoming = last + sequence.increment if called == "t" else last
-    values: list[tuple[str, int]] = [("last", last), ("called", int(called == "t")), ("next", upcoming)]
+    last, called, upcoming = given_out(question, fetch)
+    values: list[tuple[str, int]] = [("last", last), ("called", called), ("next", upcoming)]
     rows = Rows(question.table, only=True)
     column = rows.column(question.column)
     offending = raw(question.to_come(fragment(column), upcoming))
-    ends = (sa.func.min(column), sa.func.max(column))
-    count, *found = fetch(text_of(rows.select(sa.func.count(), *ends).where(offending)))[0]
-    if found[0] is not None:
-        order = ("first", "furthest") if sequence.increment > 0 else ("furthest", "first")
-        values += ((name, int(value or 0)) for name, value in zip(order, found, strict=True))
-    many, names = _number(count), (question.column,)
+    many, names = _number(fetch(text_of(rows.select(sa.func.count()).where(offending)))[0][0]), (question.column,)
+    if many:
+        values += _ends(question, rows, offending, fetch)
     answer = _evidence(rows, offending, many, many, 0, names, names, fetch, samples)
     # An index tells the rows that are ahead without the others.
     return replace(answer, values=tuple(values), evidence=replace(answer.evidence, rows_examined=None))
+
+
+_ENDS = ("first", "furthest")
+
+
+def _ends(question: Ahead, rows: Rows, offending: Condition, fetch: Fetch) -> list[tuple[str, int]]:
+    """The first and the furthest of the values of these rows."""
+    column = rows.column(question.column)
+    found = fetch(text_of(rows.select(sa.func.min(column), sa.func.max(column)).where(offending)))[0]
+    order = _ENDS if question.sequence.increment > 0 else _ENDS[::-1]
+    return [(name, _number(value)) for name, value in zip(order, found, strict=True)]
+
+
+def given_out(question: Ahead, fetch: Fetch) -> tuple[int, int, int]:
+    """The sequence's last value, whether that was given out, and the next one; as of now, not of the snapshot."""
+    held, called = fetch(f"SELECT last_value, is_called FROM {question.sequence.sql}")[0]
+    last, given = int(held or 0), int(called == "t")
+    return last, given, last + question.sequence.increment * given
 
 
 @ask.register
@@ -308,13 +347,18 @@ def completed(
     groups: int | None = None,
 ) -> Answer:
     """The whole answer, of which the counts are known. `sooner` holds for the same rows in this snapshot, and is read sooner."""
-    if groups is None:
-        groups = 0
-        if count and names:
-            held = offending if sooner is None else sooner
+    places: tuple[Place, ...] = ()
+    if count:
+        held = offending if sooner is None else sooner
+        places = placed(rows, held, fetch, samples.unread)
+        if len(places) == count and rows.table.readable:
+            held = sooner = among(rows, places)
+        if groups is None and names:
             distinct = rows.select(*(rows.column(name) for name in names)).where(held).distinct().subquery("keys")
             groups = _number(fetch(text_of(sa.select(sa.func.count()).select_from(distinct)))[0][0])
-    return _evidence(rows, offending, count, examined, groups, names, compared, fetch, samples, sooner)
+    return _evidence(
+        rows, offending, count, examined, groups or 0, names, compared, fetch, samples, sooner, places=places
+    )
 
 
 def _evidence(
@@ -328,12 +372,21 @@ def _evidence(
     fetch: Fetch,
     samples: Samples,
     sooner: Condition | None = None,
+    *,
+    places: tuple[Place, ...] = (),
+    order: Sequence[sa.ColumnElement[Any]] = (),
 ) -> Answer:
+    """The answer; `places` are known, or read. `order` is another than that of the sample, in which some of many are taken."""
+    held = offending if sooner is None else sooner
+    if count and not places:
+        places = placed(rows, held, fetch, samples.unread, order if count > MOST else ())
+    if places and rows.table.readable and (len(places) == count or not order):
+        held = among(rows, places)  # its first rows are the first of all
     sample: tuple[dict[str, str | None], ...] = ()
     if count and samples.policy != "none":
         sample = _sample(
             rows,
-            offending if sooner is None else sooner,
+            held,
             names if samples.policy == "keys" else compared,
             fetch,
             samples,
@@ -346,7 +399,39 @@ def _evidence(
         sample=sample,
         strategy="textbook",
     )
-    return Answer(count, examined, evidence, groups)
+    return Answer(count, examined, evidence, groups, places=places)
+
+
+def reduced(
+    question: Probe, answer: Answer, places: tuple[Place, ...], groups: int, fetch: Fetch, samples: Samples
+) -> Answer:
+    """The answer, of some of its rows alone, which are in the snapshot of this transaction; of cycles it is told how many."""
+    rows = Rows(question.table, only=question.only if isinstance(question, Matching) else True)
+    near, values = among(rows, places), answer.values
+    names: tuple[str, ...]
+    apart: list[sa.ColumnElement[Any]] = []
+    if isinstance(question, Duplicates):
+        names, compared = _shown(question)
+        apart = [key_expression(rows, key, heap=question.heap) for key in question.keys]
+    elif isinstance(question, Ahead):
+        names = compared = (question.column,)
+        values = (*(pair for pair in values if pair[0] not in _ENDS), *_ends(question, rows, near, fetch))
+    elif isinstance(question, Cycles):
+        names = compared = _of_cycles(question)
+    elif isinstance(question, Unmatched | Pairs | Matching):
+        parts = counted(question)
+        names, compared = parts.names, parts.compared
+        apart = [rows.column(name) for name in names]
+    else:
+        raise TypeError(f"rows of {type(question).__name__} have no place")
+    if apart:
+        each = rows.select(sa.func.count()).where(near).group_by(*apart).subquery("keys")
+        groups = _number(fetch(text_of(sa.select(sa.func.count()).select_from(each)))[0][0])
+    sample: tuple[dict[str, str | None], ...] = ()
+    if samples.policy != "none":
+        sample = _sample(rows, near, names if samples.policy == "keys" else compared, fetch, samples)
+    evidence = replace(answer.evidence, violations=len(places), sample=sample)
+    return replace(answer, count=len(places), groups=groups, values=values, places=places, evidence=evidence)
 
 
 def _sample(
@@ -361,7 +446,7 @@ def _sample(
         text_of(
             rows.select(*shown(rows, read))
             .where(offending)
-            .order_by(*(rows.column(name) for name in table.row_key or ("ctid", "tableoid")))
+            .order_by(*in_order(rows))
             .limit(sa.literal_column(str(SAMPLE_ROWS)))
         )
     )

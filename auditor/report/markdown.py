@@ -32,7 +32,7 @@ from auditor.report.wording import (
     estimated,
     ignore_entry,
     occasion,
-    skipped,
+    seen,
     sql_text,
     subject_of,
     unchecked,
@@ -211,7 +211,7 @@ def _frame(audit: Audit, few: int, rows: list[str], details: list[str], cut: str
             for group in unchecked(audit)
         ],
         settled=[_settled(audit, status, few) for status in ("known", "suppressed")],
-        notes=_first([*audit.notes, *([skipped(audit)] if skipped(audit) else [])], few),
+        notes=_first(list(audit.notes), few),
         coverage={
             "total": f"{len(audit.coverage):,}",
             "passed": f"{number.passed:,}",
@@ -267,7 +267,7 @@ def _predicate(evidence: Evidence | None) -> str:
 def _read(evidence: Evidence | None) -> str:
     if evidence is None or not evidence.strategy:
         return ""
-    at = f", snapshot {evidence.snapshot}" if evidence.snapshot else ""
+    at = seen(evidence)
     return f"read in {duration(evidence.seconds)}{estimated(evidence)} ({evidence.strategy}{at})"
 
 

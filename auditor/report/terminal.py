@@ -23,7 +23,7 @@ from auditor.report.wording import (
     estimated,
     occasion,
     recommended,
-    skipped,
+    seen,
     sql_text,
     subject_of,
     unchecked,
@@ -124,7 +124,7 @@ class _Page:
                 yield from beside("All of them:" if evidence.sql else "All of them, by predicate:")
                 yield from self.sql((f"{evidence.sql.rstrip(';')};" if evidence.sql else evidence.where or "",))
             if evidence.strategy:
-                at = f", snapshot {evidence.snapshot}" if evidence.snapshot else ""
+                at = seen(evidence)
                 yield from beside()
                 took = f"{duration(evidence.seconds)}{estimated(evidence)}"
                 yield from beside(f"Read in {took}, strategy {evidence.strategy}{at}", dim=True)
@@ -175,11 +175,10 @@ class _Page:
                 yield from self.wrapped(f"{finding.title} · {finding.check} · {finding.fingerprint}", "· ", "│ ")
 
     def notes(self, audit: Audit) -> Iterator[str]:
-        said = [*audit.notes, *([skipped(audit)] if skipped(audit) else [])]
-        if said:
+        if audit.notes:
             yield ""
             yield self.paint("Notes", bold=True)
-        for note in said:
+        for note in audit.notes:
             yield from self.wrapped(note, "· ", "│ ")
 
     def unchecked(self, audit: Audit) -> Iterator[str]:

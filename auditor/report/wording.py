@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from urllib.parse import quote
 
 from auditor.audit import Audit, Coverage
-from auditor.check import Depth, Evidence, Finding, Fix, Object, Severity
+from auditor.check import Evidence, Finding, Fix, Object, Severity
 from auditor.text import ident, idents, listed, one_line, plural, qualified, safe_text
 
 SYMBOLS = {Severity.ERROR: "✖", Severity.WARNING: "▲", Severity.INFO: "●"}
@@ -186,20 +186,11 @@ def unchecked(audit: Audit) -> tuple[Unchecked, ...]:
     return tuple(sorted(made, key=lambda group: (-len(group.entries), group.reason)))
 
 
-def skipped(audit: Audit) -> str:
-    """What this depth does not look at, as a sentence; empty when it looks at everything."""
-    # What --where leaves out is told by a note.
-    count = sum(entry.outcome == "skipped" and not entry.detail.startswith("--where") for entry in audit.coverage)
-    what = plural(count, "check of an object was", "checks of objects were")
-    if audit.run.depth == Depth.CATALOG:
-        return (
-            f"{what} skipped: depth catalog reads no rows; --depth data does"
-            if count
-            else "depth catalog reads no rows"
-        )
-    if not count:
-        return ""
-    return f"{what} skipped: depth data trusts what the server vouches for; --depth full reads it again"
+def seen(evidence: Evidence) -> str:
+    """In which snapshot rows were counted, whether they were looked at again, and how many were in flight."""
+    again = f", looked at again in {evidence.seen_again}" if evidence.seen_again else ""
+    more = f"; {plural(evidence.in_flight, 'more row')} offended for a moment only" if evidence.in_flight else ""
+    return f", snapshot {evidence.snapshot}{again}{more}" if evidence.snapshot else ""
 
 
 def subject_of(audit: Audit) -> str:
