@@ -509,8 +509,7 @@ class Runner:
         try:
             age = Age(self.max_snapshot, session.target.statement_timeout)
             with session.transaction() as unrested:
-                fetch = age.kept(unrested)
-                decided = self._looked(doubt, self._rested(fetch, session, age) if self._gentle else fetch)
+                decided = self._looked(doubt, self._rested(unrested, session, age) if self._gentle else unrested)
             if decided is not None or doubt.due > now or not doubt.unplaced:
                 return decided, session
         except psycopg.Error as error:
