@@ -1015,18 +1015,22 @@ def _source(name: str, text: str) -> Path | str:
     from auditor.connection import services
 
     path = Path(text)
+    try:
+        there = path.exists()
+    except OSError as error:
+        raise UsageError(f"{name}: {text}: {error.strerror}") from None
     if not text.strip():
         raise UsageError(f"{name} is empty: expected a JSON report, a DSN, or the name of a service")
-    if "://" in text or (("=" in text or "@" in text) and not path.exists()):
+    if "://" in text or (("=" in text or "@" in text) and not there):
         return text  # and if it does not parse, it is not repeated: it may hold a password
     known = services()
-    if text in known and path.exists():
+    if text in known and there:
         raise UsageError(f"{name}: {text} is a file and a service; write ./{text} or service={text}")
     if text in known:
         return f"service={text}"
     if path.is_dir():
         raise UsageError(f"{name}: {text} is a directory; expected a JSON report, a DSN, or the name of a service")
-    if not path.exists():
+    if not there:
         from auditor.errors import nearest
 
         hint = nearest(text, sorted(known))

@@ -219,8 +219,9 @@ def connections() -> Iterator[Bad]:
     yield Bad(("audit", f"host=127.0.0.1 port=1 connect_timeout=soon password={SECRET}"), "connect_timeout", 3)
     yield Bad(("audit", *AT, "-d", "no_such_database"), "no_such_database", 3)
     yield Bad(("audit", *AT, "-U", "no such\nrole"), "no such", 3)
-    yield Bad(("diff", NOWHERE, NOWHERE), "No such file or directory", 3)
-    yield Bad(("diff", f"postgresql://me:{SECRET}@x@y/z", "a.json"), "the DSN does not parse")
+    yield Bad(("diff", NOWHERE, NOWHERE), "A and B are the same database")
+    yield Bad(("diff", "report.json", NOWHERE), "No such file or directory", 3)
+    yield Bad(("diff", f"postgresql://me:{SECRET}@x@y/z", "report.json"), "the DSN does not parse")
     yield Bad(("doctor", NOWHERE, "--grants"), "No such file or directory", 3)
     yield Bad(("history", f"postgresql://me:{SECRET}@127.0.0.1:1/db"), "postgresql+psycopg://me:***@127.0.0.1:1/db")
 
@@ -254,7 +255,15 @@ def files() -> Iterator[Bad]:
     }
     for file, said in wrong.items():
         yield Bad(("audit", *LOST, "--baseline", file), said)
-        yield Bad(("diff", file, "report.json"), said)
+        there_is_none = "neither a file nor a service called"
+        unread = {
+            "cannot read missing": there_is_none,
+            "cannot read a": there_is_none,
+            "cannot read folder": "folder is a directory",
+        }
+        yield Bad(
+            ("diff", file, "report.json"), next((new for old, new in unread.items() if said.startswith(old)), said)
+        )
     yield Bad(("diff", "report.json", "empty"), "empty is not a JSON report")
     for command in ("audit", "plan", "doctor", "init", "history"):
         at = ("x.sqlite",) if command == "history" else LOST

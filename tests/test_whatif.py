@@ -43,7 +43,7 @@ INSERT INTO app.users VALUES
 
 
 def whatif(dsn: str, statement: str, **options: Any) -> Audit:
-    settings = Settings.model_validate({"audit": options})
+    settings = Settings.model_validate({"audit": {"settle": 0, **options}})
     target = Target(dsn, lock_timeout=settings.audit.lock_timeout)
     return Trial(settings, target, definition=parse(statement)).run()
 

@@ -385,7 +385,7 @@ def drawn(strategy: st.SearchStrategy[Any], size: int) -> list[Any]:
 
 
 def tried(dsn: str, statement: str) -> Audit:
-    return Trial(Settings(), Target(dsn), definition=parse(statement)).run()
+    return Trial(Settings.model_validate({"audit": {"settle": 0}}), Target(dsn), definition=parse(statement)).run()
 
 
 def executed(connection: psycopg.Connection[Any], statement: str) -> str:
