@@ -15,13 +15,14 @@
 PYTHON = $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 MAJORS = 13 14 15 16 17 18
-WORKERS = auto
+# One more than there are cores: tests also wait.
+WORKERS = $(shell python3 -c "import os; print(min(os.cpu_count() + 1, 6))" 2>/dev/null || echo 2)
 ARGS =
 
 DEMO = .venv/.installed
 DEV = .venv-dev/.installed
 PYTEST = .venv-dev/bin/python -m pytest
-PARALLEL = -n $(WORKERS) --maxprocesses 4
+PARALLEL = -n $(WORKERS) --dist worksteal
 MATRIX = $(MAJORS:%=test-%)
 
 .PHONY: demo test test-matrix $(MATRIX) browser pooler image wheel wheel-test lint types bench clean help

@@ -9,7 +9,7 @@ from auditor.registry import Check, load
 from auditor.report.explain import WIDTH, render, sections
 from auditor.report.layout import width
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.packaged]
 
 
 @pytest.mark.parametrize("check", load(), ids=lambda check: check.id)

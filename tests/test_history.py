@@ -26,7 +26,7 @@ from tests.helpers import audit, login, run_auditor
 from tests.pages import Page
 from tests.reports import CHECKS, hostile_script
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.packaged]
 
 TABLES = """
     CREATE TABLE targets (id int PRIMARY KEY);

@@ -29,7 +29,7 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.pages import Page, audited, counted, many, of_case, together
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.packaged]
 
 HOSTILE = (
     'quote"quote',

@@ -21,7 +21,7 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.reports import CHECKS, HOSTILE, hostile_script, matches_golden, shop, still
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.packaged]
 
 GITHUB = 65_536
 # What the report is made of: whatever else is in the rendered page, a name has put there.

@@ -19,7 +19,7 @@ import auditor
 from auditor.content import folder
 from auditor.registry import load
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.packaged]
 
 ROOT = Path(__file__).parent.parent
 MAJORS = ["13", "14", "15", "16", "17", "18"]

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import Make
 from tests.helpers import audit, login, plain_environment
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.packaged]
 
 TABLES = """
     CREATE TABLE targets (id int PRIMARY KEY);

@@ -18,7 +18,7 @@ from tests.conftest import Make
 from tests.helpers import audit
 from tests.reports import CHECKS, HOSTILE, hostile_script, matches_golden, shop, still
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.packaged]
 
 SQL = "    "  # begins the lines of SQL, and no others
 # What a line may begin with: labels, gutters, bullets and our own words.
