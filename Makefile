@@ -19,6 +19,9 @@ MAJORS = 13 14 15 16 17 18
 WORKERS = $(shell python3 -c "import os; print(min(os.cpu_count() + 1, 6))" 2>/dev/null || echo 2)
 ARGS =
 
+# Hundreds of commands are started here: none should have to be compiled again.
+unexport PYTHONDONTWRITEBYTECODE
+
 DEMO = .venv/.installed
 DEV = .venv-dev/.installed
 PYTEST = .venv-dev/bin/python -m pytest
