@@ -14,7 +14,7 @@ from auditor.text import qualified
 from tests.conftest import Make
 from tests.helpers import audit, titles
 
-pytestmark = pytest.mark.core
+pytestmark = [pytest.mark.core, pytest.mark.packaged]
 
 CASES = Path(__file__).parent / "checks"
 FILES = sorted(CASES.glob("*/*.sql"))

@@ -22,7 +22,7 @@ from auditor.check import Severity
 from tests.conftest import Make
 from tests.helpers import audit, login, plain_environment, run_auditor
 
-pytestmark = [pytest.mark.once, pytest.mark.packaged]
+pytestmark = pytest.mark.once
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 LAST_LINE = re.compile(
