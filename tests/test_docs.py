@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.once, pytest.mark.checkout]
 
 ROOT = Path(__file__).parent.parent
 RELEASE = ROOT / "docs/release"
-SAMPLES = sorted(path.name for path in RELEASE.iterdir())
+SAMPLES = sorted(path.name for path in RELEASE.glob("*"))
 COMMANDS: dict[str, Any] = typer.main.get_command(app).commands  # type: ignore[attr-defined]
 
 
