@@ -198,7 +198,7 @@ Pace = Annotated[
     typer.Option(
         "--pace",
         autocompletion=_offer("gentle", "normal", "fast"),
-        help="gentle: one connection that rests as long as it reads, and nine times as long while others are active; normal:"
+        help="gentle: one connection that rests as long as it reads, and nineteen times as long while others are active; normal:"
         " two, no parallel workers; fast: with the server's own parallel workers.  [default: normal]",
     ),
 ]
