@@ -192,7 +192,7 @@ def test_gentle_rests_longer_while_others_are_active(database: Make, monkeypatch
         with psycopg.connect(dsn):  # connected, and not at work
             assert rest() == 1
         with busy(dsn, 1):
-            assert rest() == 9
+            assert rest() == 19
         assert not runner.gauge.notes()
 
 
