@@ -442,9 +442,9 @@ def test_a_server_with_too_few_connections_left_gets_by_with_those(database: Mak
 def test_a_time_budget_ends_the_run_and_keeps_what_is_done(database: Make) -> None:
     config = reference("gate") + reference("larger", WAITS) + reference("largest")
     started = time.monotonic()
-    with held(database(TABLES), config, time_budget="1s") as (_, running):
+    with held(database(TABLES), config, time_budget="3s") as (_, running):
         result = consistent(running.result(20))
-    assert 1 <= time.monotonic() - started < 5
+    assert 3 <= time.monotonic() - started < 15
     assert titles(result) == [orphan("gate")]
     left = [(entry.reason, entry.detail) for entry in result.coverage if entry.outcome == "not_checked"]
     assert left == [("budget", "the time budget was used up")] * 2
