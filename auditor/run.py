@@ -23,7 +23,7 @@ from auditor.plan import Task, units
 from auditor.probe import Answer, Matching, UnansweredError
 from auditor.probe.again import LOOKS, READINGS, Doubt
 from auditor.probe.choice import TEXTBOOK, Facts
-from auditor.probe.slices import Sliced, sliced
+from auditor.probe.slices import Sliceable, Sliced, sliced
 from auditor.probe.strategies import answers, measured
 from auditor.probe.textbook import Samples, ask
 from auditor.snapshot import Age, TooOldError, shorter
@@ -451,15 +451,17 @@ class Runner:
     def _doubtful(self, task: Task, answer: Answer) -> bool:
         """Whether the answer makes a finding, or leads to one, by rows that may be in flight."""
         probe = task.probe
+        # What slices counted may be gone by the time that the last of them was read.
+        offended = bool(answer.places) or (answer.count > 0 and isinstance(probe, Sliceable))
         for _, asked in task.asks if self.settle is not None else ():
             said = asked.verdict(answer)
             if isinstance(said, Finding):
-                counted = answer.places and (said.evidence is None or said.evidence is answer.evidence)
+                counted = offended and (said.evidence is None or said.evidence is answer.evidence)
                 known = asked.unread is not None and asked.unread.severity is Severity.ERROR
                 absent = not answer.count and isinstance(probe, Matching) and said.severity is Severity.ERROR
                 if counted or (absent and not known):
                     return True
-            elif said is not None and answer.places and not isinstance(probe, Matching):
+            elif said is not None and offended and not isinstance(probe, Matching):
                 return True  # rows that Matching finds may be as they should be
         return False
 
@@ -522,6 +524,8 @@ class Runner:
         doubt.due = doubt.since + (self.settle or 0.0) * doubt.readings
         if doubt.due > now:
             return None, session
+        if number in self._begun and self._begun[number].done:
+            del self._begun[number]  # from the first slice on
         found: dict[int, Answer | Failure] = {}
         session = self._unit(tasks, [number], session, found)
         answer = found.get(number)

@@ -137,6 +137,21 @@ def test_rows_that_are_added_meanwhile_are_read_too(database: Make) -> None:
     assert {entry.rows_examined for entry in result.coverage} == {160}
 
 
+def test_rows_that_are_fine_before_the_last_slice_was_read_are_in_flight(database: Make) -> None:
+    dsn = database(BIG)
+    with psycopg.connect(dsn, autocommit=True) as writer:
+
+        def late(reading: Sliced) -> None:
+            if reading.done:
+                writer.execute("INSERT INTO targets SELECT target FROM big ON CONFLICT DO NOTHING")
+
+        with small_slices(between=late):
+            result = consistent(audit(dsn, reference("big"), select=ORPHANS))
+    assert titles(result) == []
+    (passed,) = (entry for entry in result.coverage if entry.outcome == "passed")
+    assert "10 rows offended in one snapshot and were in flight" in passed.detail
+
+
 def lasting(dsn: str, config: str, **options: Any) -> tuple[Audit, list[float]]:
     """An audit, and how long its transactions lasted."""
     lasted: list[float] = []
