@@ -301,6 +301,7 @@ class Auditor:
     _ways: Counter[str] = field(default_factory=Counter)
     _unwatched: list[str] = field(default_factory=list)
     _gauge: Gauge | None = None
+    _few: bool = False  # whether fewer connections than asked for have read
     _sliced: list[Sliced] = field(default_factory=list)
     _findings: list[Finding] = field(default_factory=list)
     _coverage: list[Coverage] = field(default_factory=list)
@@ -367,7 +368,8 @@ class Auditor:
         options = self.settings.audit
         since = self._earlier = Since(known, self._questions, self._mark)
         left = self._started + (options.time_budget or math.inf) - time.monotonic()
-        costs = {task.probe: task.cost / options.connections for task in made.tasks}
+        readers = catalog.server.readers(options.connections)
+        costs = {task.probe: task.cost / readers for task in made.tasks}
         since.prove(self.target, costs, left, self._waiting(len(costs), sum(costs.values())))
         return ()
 
@@ -383,7 +385,14 @@ class Auditor:
 
     def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
         slices = [_in_slices(reading, self.settings.audit.max_snapshot) for reading in self._sliced]
-        return (*(self._gauge.notes() if self._gauge else ()), *slices, *_notes(catalog, made, self._ways))
+        few: tuple[str, ...] = ()
+        if self._few:
+            wanted, left = self.settings.audit.connections, max(catalog.server.free_connections, 0)
+            few = (
+                f"{plural(catalog.server.readers(wanted), 'connection')} read instead of {wanted}: no more than a tenth of the"
+                f" {left:,} that the server had left",
+            )
+        return (*(self._gauge.notes() if self._gauge else ()), *few, *slices, *_notes(catalog, made, self._ways))
 
     def plan(self) -> Plan:
         """Connects, reads the catalog, and says what would be asked; no row of a table is read. Raises AuditorError."""
@@ -488,7 +497,9 @@ class Auditor:
             options = self.settings.audit
             deadline = self._started + (options.time_budget or math.inf)
             samples = self._questions.samples
-            runner = Runner(self.target, options.connections, samples, catalog, self.report, deadline)
+            readers = catalog.server.readers(options.connections)
+            self._few = self._few or readers < min(options.connections, len(asked))
+            runner = Runner(self.target, readers, samples, catalog, self.report, deadline)
             limits = Limits(options.max_load, options.critical_load, options.max_lag)
             if limits != Limits():
                 runner.gauge = self._gauge = self._gauge or Gauge(limits)
@@ -807,7 +818,7 @@ def dangers(catalog: Catalog) -> list[str]:
     if not catalog.server.dangerous:
         return []
     return [
-        f"the login {catalog.server.user} is {' and '.join(catalog.server.dangerous)}: tables whose planning would run"
+        f"the login {catalog.server.login} is {' and '.join(catalog.server.dangerous)}: tables whose planning would run"
         " functions of other owners under it are not read; use a login with pg_read_all_data and nothing else, or"
         " name owners with --trust-owner"
     ]

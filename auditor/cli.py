@@ -205,7 +205,8 @@ Pace = Annotated[
 Jobs = Annotated[
     int | None,
     typer.Option(
-        help="Connections that read at the same time; one more watches that nobody waits for them.  [default: 2, gentle: 1]"
+        help="Connections that read at the same time, a tenth of those the server has left at most; one more watches that nobody"
+        " waits for them.  [default: 2, gentle: 1]"
     ),
 ]
 StatementTimeout = Annotated[

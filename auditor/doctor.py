@@ -57,16 +57,20 @@ def _advice(catalog: Catalog, facts: dict[str, Any], settings: Settings, pooled:
         )
     yield from _login(catalog)
     yield from _privileges(catalog)
-    needed = settings.audit.connections + 1
+    readers = server.readers(settings.audit.connections)
+    needed = readers + 1
     if 0 <= facts["limit"] < needed:
         text = f"the login may have {plural(facts['limit'], 'connection')}, and an audit takes up to {needed}: it would be slower"
         yield Advice("note", text, f"ALTER ROLE {ident(server.user)} CONNECTION LIMIT {needed};")
-    if facts["free"] < 10 * needed:
+    free = max(server.free_connections, 0)
+    if readers < settings.audit.connections:
         yield Advice(
-            "note", f"{plural(facts['free'], 'connection')} of the server are left; an audit takes up to {needed}"
+            "note",
+            f"{plural(free, 'connection')} of the server {'is' if free == 1 else 'are'} left: an audit reads on a tenth of them at"
+            f" most, on {readers} instead of {settings.audit.connections}, and one more watches",
         )
     else:
-        yield Advice("ok", f"{facts['free']:,} connections are left; an audit takes up to {needed}")
+        yield Advice("ok", f"{free:,} connections are left; an audit takes up to {needed}")
     if facts["presets"]:
         yield Advice(
             "note", f"preset for this database or login, and overridden by the auditor: {listed(facts['presets'])}"

@@ -124,7 +124,8 @@ class _Asker:
     def __init__(self, catalog: Catalog, settings: Settings, target: Target, report: Callable[[Any], None]) -> None:
         self.catalog = catalog
         options = settings.audit
-        self.runner = Runner(target, options.connections, Samples(options.samples, options.deny), catalog, report)
+        readers = catalog.server.readers(options.connections)
+        self.runner = Runner(target, readers, Samples(options.samples, options.deny), catalog, report)
         self.runner.max_snapshot = options.max_snapshot
         self.target = target
 

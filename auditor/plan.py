@@ -78,7 +78,7 @@ def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
             function = f"{qualified(code.schema, code.function)} of {ident(code.owner)}"
             return (
                 "unsafe_code",
-                f"planning a query of {table.sql} would run {function} under {ident(catalog.server.user)}",
+                f"planning a query of {table.sql} would run {function} under {ident(catalog.server.login)}",
             )
         if table.row_security:
             return "row_security", f"row security hides rows of {table.sql} from {catalog.server.user}"

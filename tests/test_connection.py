@@ -265,6 +265,24 @@ def test_a_preset_role_is_refused_unless_allowed(database: Make) -> None:
             assert fetch("SELECT id FROM public.t") == []
 
 
+def test_a_role_that_the_owner_presets_for_the_superuser_is_refused_unless_allowed(database: Make) -> None:
+    """The owner of a database may preset the role of whoever comes, a superuser too."""
+    dsn = database("CREATE TABLE t (id int)")
+    parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    owner = login(dsn, f"ALTER DATABASE {parts['dbname']} OWNER TO {{role}}", "GRANT SELECT ON t TO {role}")
+    name = psycopg.conninfo.conninfo_to_dict(owner)["user"]
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {parts['dbname']} SET role = {name}".encode())
+    with pytest.raises(CannotConnectError, match=f"acts as {name}: a role is preset for it"):
+        Session(Target(dsn))
+    with Session(Target(dsn, allow_role=True)) as session:
+        server = open_catalog(session).server
+    assert (server.user, server.superuser) == (name, False)
+    assert "superuser" in server.dangerous
+    with Session(Target(owner)) as session:
+        assert open_catalog(session).server.dangerous == ()
+
+
 # --- values are text -----------------------------------------------------------------------------------------------
 
 

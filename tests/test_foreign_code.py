@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import itertools
 import os
+import tomllib
 from pathlib import Path
 
 import psycopg
 import pytest
 from typer.testing import CliRunner
 
+from auditor.audit import Auditor
 from auditor.catalog.model import Statement
 from auditor.cli import app
+from auditor.config import merged
+from auditor.connection import Target
 from tests.conftest import Make
 from tests.helpers import audit, login, titles
 
@@ -197,6 +201,29 @@ def test_a_superuser_runs_no_function_of_an_owner(database: Make, version: int) 
         admin.execute("SET search_path = ''")
         for way in ("predicate", "operator", "domain"):
             admin.execute(f"EXPLAIN SELECT FROM public.{way} WHERE target = 1".encode())
+        assert ran(admin, mark) > before
+
+
+def test_a_preset_role_is_no_sandbox(database: Make, version: int) -> None:
+    """The owner has superusers act as himself; his function resets that, and is one of them."""
+    dsn = database()
+    owner, name, mark = hostile(dsn, version)
+    place = psycopg.conninfo.conninfo_to_dict(dsn)["dbname"]
+    with psycopg.connect(owner, autocommit=True) as connection:
+        (text,) = connection.execute("SELECT pg_get_functiondef('mallory.run(int)'::regprocedure)").fetchone() or ("",)
+        connection.execute(text.replace("BEGIN", "BEGIN SET LOCAL role = none;", 1).encode())
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        before = ran(admin, mark)
+        admin.execute(f"ALTER DATABASE {place} OWNER TO {name}".encode())
+        admin.execute(f"ALTER DATABASE {place} SET role = {name}".encode())
+        result = Auditor(
+            merged(tomllib.loads(config(version)), {"settle": 0, "depth": "full"}), Target(dsn, allow_role=True)
+        ).run()
+        assert ran(admin, mark) == before
+        assert result.database.user == name
+        assert {e.object.table for e in result.coverage if e.reason == "unsafe_code"} >= set(tables(version))
+        with psycopg.connect(dsn, autocommit=True) as acting:  # a real way in
+            acting.execute("EXPLAIN SELECT FROM public.predicate WHERE target = 1")
         assert ran(admin, mark) > before
 
 

@@ -6,13 +6,14 @@ A probe is held where a test wants it by an advisory lock: its condition waits f
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -23,6 +24,7 @@ from auditor.catalog.infer import complete
 from auditor.check import Depth
 from auditor.config import Settings
 from auditor.connection import Fetch, Session, Target
+from auditor.doctor import examine
 from auditor.plan import plan
 from auditor.probe import Answer
 from auditor.probe.textbook import Samples
@@ -426,6 +428,37 @@ def test_no_more_connections_than_asked_for(database: Make) -> None:
         assert gate.connection.execute(count).fetchone() == (3,)  # and one that watches who waits for them
         gate.open()
         assert len(consistent(running.result(30)).findings) == 3
+
+
+def test_a_tenth_of_the_connections_left_is_read_on_and_no_more(database: Make) -> None:
+    dsn = database(TABLES)
+    config = "".join(reference(table, WAITS) for table in ("gate", "larger", "largest"))
+    reader = login(dsn, READ)  # it is not told what kind of session others have
+    three = Settings.model_validate({"audit": {"jobs": 3}})
+
+    def free(name: str) -> int:
+        with Session(Target(name)) as session:
+            return open_catalog(session).server.free_connections
+
+    with ExitStack() as others:
+        others.enter_context(psycopg.connect(dsn))
+        assert free(reader) == free(dsn) > 30
+        for _ in range(free(dsn) - 25):
+            others.enter_context(psycopg.connect(dsn))
+        with held(dsn, config, through=reader, jobs=3) as (gate, running):
+            gate.waiting(after=gate.waiting())
+            time.sleep(0.3)
+            count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'auditor'"
+            assert gate.connection.execute(count).fetchone() == (3,)  # and one that watches who waits for them
+            gate.open()
+            result = consistent(running.result(30))
+        assert len(result.findings) == 3
+        few = r"2 connections read instead of 3: no more than a tenth of the 2\d that the server had left"
+        assert [note for note in result.notes if re.fullmatch(few, note)]
+        assert [advice.level for advice in examine(three, Target(reader)) if "on 2 instead of 3" in advice.text] == [
+            "note"
+        ]
+    assert not [note for note in audit(dsn, config, select=ORPHANS, jobs=3).notes if "a tenth" in note]
 
 
 def test_a_server_with_too_few_connections_left_gets_by_with_those(database: Make) -> None:

@@ -20,7 +20,8 @@ class Server:
     host: str
     port: int
     database: str
-    user: str
+    user: str  # whose privileges count
+    login: str  # the same, unless a role is preset
     version: str
     version_num: int
     encoding: str
@@ -32,7 +33,12 @@ class Server:
     acting: frozenset[
         str
     ]  # names of functions and operators of the server and its extensions that may do more than compute
+    free_connections: int
     snapshot: str
+
+    def readers(self, wanted: int) -> int:
+        """How many connections may read at the same time: a tenth of those that are left at most, and one at least."""
+        return max(1, min(wanted, self.free_connections // 10))
 
     @property
     def major(self) -> int:

@@ -40,7 +40,8 @@ Fetch = Callable[[str], list[tuple[str | None, ...]]]
 
 # What is read of each query, in the order in which the queries are needed.
 _QUERIES = {
-    "server": "database user version version_num encoding is_standby superuser bypass_rls dangerous acting snapshot",
+    "server": "database user login version version_num encoding is_standby superuser bypass_rls dangerous acting free_connections"
+    " snapshot",
     "activity": "table constraints building",  # early: what goes on in the catalog's snapshot may end any moment
     "control": "system_identifier failures shared_failures last_failure last_shared_failure",
     "constraints": "oid name type table columns validated enforced deferrable deferred parent no_inherit index expression"
@@ -270,6 +271,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
             port=port,
             database=server["database"],
             user=server["user"],
+            login=server["login"],
             version=server["version"],
             version_num=server["version_num"],
             encoding=server["encoding"],
@@ -279,6 +281,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
             bypass_rls=server["bypass_rls"],
             dangerous=tuple(server["dangerous"]),
             acting=frozenset(server["acting"]),
+            free_connections=server["free_connections"],
             snapshot=server["snapshot"],
         ),
         tables=tables,

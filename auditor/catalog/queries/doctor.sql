@@ -1,9 +1,6 @@
--- What decides how an audit gets on with the server: connections left, presets of the login and the database (pg_db_role_setting), encryption,
--- what a standby does with long queries, how late it is. Of views that not everybody may read only the rows shown.
-SELECT pg_catalog.current_setting('max_connections')::int
-         - pg_catalog.current_setting('superuser_reserved_connections')::int
-         - (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a WHERE a.backend_type = 'client backend')::int AS free,
-       (SELECT r.rolconnlimit FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user) AS limit,
+-- What decides how an audit gets on with the server: connections that the login may have, presets of the login and the
+-- database (pg_db_role_setting), encryption, what a standby does with long queries, how late it is. Of views that not everybody may read only the rows shown.
+SELECT (SELECT r.rolconnlimit FROM pg_catalog.pg_roles AS r WHERE r.rolname = session_user) AS limit,
        (SELECT s.ssl FROM pg_catalog.pg_stat_ssl AS s WHERE s.pid = pg_catalog.pg_backend_pid()) AS encrypted,
        pg_catalog.inet_server_addr() IS NULL AS local,
        ARRAY(SELECT pg_catalog.split_part(c, '=', 1)

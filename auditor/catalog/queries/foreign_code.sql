@@ -1,15 +1,15 @@
--- Functions that planning a query of a table runs, or planning an INSERT into it, and that belong neither to a superuser nor to this login; for
--- a login under which that would be dangerous only. The planner evaluates immutable functions in the expressions and predicates of indexes,
--- in extended statistics, CHECKs, partition keys and generated columns (source: plancat.c, relcache.c); INSERT has defaults, too.
+-- Functions that planning a query of a table runs, or planning an INSERT into it, and that belong neither to a superuser nor to the role that
+-- has logged in, whichever is preset for it (a function may SET ROLE NONE); for a login under which that would be dangerous only. The planner
+-- evaluates immutable functions in the expressions and predicates of indexes, in extended statistics, CHECKs, partition keys and generated columns (source: plancat.c, relcache.c); INSERT has defaults, too.
 -- Reading a column calls them where its type has a cast of theirs, which the search for an operator may take (documentation: Type Conversion,
 -- Operators), or a CHECK of a domain.
 WITH RECURSIVE theirs AS (
     SELECT p.oid, n.nspname AS schema, p.proname AS function, o.rolname AS owner
     FROM pg_catalog.pg_proc AS p
     JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
-    JOIN pg_catalog.pg_roles AS o ON o.oid = p.proowner AND NOT o.rolsuper AND o.rolname <> current_user
+    JOIN pg_catalog.pg_roles AS o ON o.oid = p.proowner AND NOT o.rolsuper AND o.rolname <> session_user
     WHERE p.oid >= 16384
-      AND EXISTS (SELECT FROM pg_catalog.pg_roles AS l WHERE l.rolname = current_user
+      AND EXISTS (SELECT FROM pg_catalog.pg_roles AS l WHERE l.rolname = session_user
                   AND (l.rolsuper OR l.rolreplication OR l.rolcreaterole
                        OR EXISTS (SELECT FROM pg_catalog.pg_roles AS g
                                   WHERE (g.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')

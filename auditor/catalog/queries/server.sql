@@ -1,4 +1,5 @@
--- The server and the login. Control data and roles: System Information Functions; Predefined Roles.
+-- The server and the login. Control data and roles: System Information Functions; Predefined Roles. What is dangerous is so of the role that has
+-- logged in, whichever is preset for it: a function may SET ROLE NONE. Of others' sessions some logins see no kind, see Gauge.
 WITH acting AS ( -- functions of the server and its extensions that may do more than compute: some run what a text says
     SELECT p.oid, p.proname
     FROM pg_catalog.pg_proc AS p
@@ -16,16 +17,21 @@ SELECT pg_catalog.current_database() AS database,
        r.rolsuper AS superuser,
        r.rolsuper OR r.rolbypassrls AS bypass_rls,
        ARRAY(SELECT m.why FROM (VALUES
-           (1, r.rolsuper, 'superuser'), (2, r.rolreplication, 'replication'), (3, r.rolcreaterole, 'createrole')) AS m (n, holds, why)
+           (1, l.rolsuper, 'superuser'), (2, l.rolreplication, 'replication'), (3, l.rolcreaterole, 'createrole')) AS m (n, holds, why)
            WHERE m.holds ORDER BY m.n)
        || ARRAY(SELECT g.rolname::text FROM pg_catalog.pg_roles AS g
            WHERE g.rolname IN ('pg_execute_server_program', 'pg_read_server_files', 'pg_write_server_files')
-             AND NOT r.rolsuper AND pg_catalog.pg_has_role(g.oid, 'MEMBER') ORDER BY 1)
+             AND NOT l.rolsuper AND pg_catalog.pg_has_role(l.oid, g.oid, 'MEMBER') ORDER BY 1)
        || ARRAY(SELECT 'a member of ' || g.rolname FROM pg_catalog.pg_roles AS g
-           WHERE (g.rolsuper OR g.rolreplication OR g.rolcreaterole) AND g.oid <> r.oid
-             AND NOT r.rolsuper AND pg_catalog.pg_has_role(g.oid, 'MEMBER') ORDER BY 1) AS dangerous,
+           WHERE (g.rolsuper OR g.rolreplication OR g.rolcreaterole) AND g.oid <> l.oid
+             AND NOT l.rolsuper AND pg_catalog.pg_has_role(l.oid, g.oid, 'MEMBER') ORDER BY 1) AS dangerous,
        ARRAY(SELECT a.proname::text FROM acting AS a
              UNION SELECT o.oprname::text FROM pg_catalog.pg_operator AS o JOIN acting AS a ON a.oid = o.oprcode) AS acting,
+       pg_catalog.current_setting('max_connections')::int - pg_catalog.current_setting('superuser_reserved_connections')::int
+           /* 16+ */ - pg_catalog.current_setting('reserved_connections')::int /* else */ /* end */
+           - (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a
+              WHERE a.backend_type = 'client backend'
+                 OR a.backend_type IS NULL AND a.datid IS NOT NULL AND a.usesysid IS NOT NULL)::int AS free_connections,
        pg_catalog.pg_current_snapshot()::text AS snapshot
-FROM pg_catalog.pg_roles AS r
-WHERE r.rolname = current_user
+FROM pg_catalog.pg_roles AS r, pg_catalog.pg_roles AS l
+WHERE r.rolname = current_user AND l.rolname = session_user
