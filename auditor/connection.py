@@ -153,8 +153,8 @@ class Target:
     memory rather than files.
     """
 
-    conninfo: str = ""
-    overrides: dict[str, str] = field(default_factory=dict)
+    conninfo: str = field(default="", repr=False)  # may hold a password
+    overrides: dict[str, str] = field(default_factory=dict, repr=False)
     statement_timeout: float = 600.0
     lock_timeout: float = 2.0
     allow_role: bool = False
@@ -162,8 +162,8 @@ class Target:
 
     def parameters(self) -> dict[str, Any]:
         """The connection parameters. Raises UsageError for a DSN that libpq cannot parse; the DSN is not repeated."""
-        if _misread(self.conninfo):
-            raise UsageError("the DSN does not parse: an @, : or / in its password has to be written %40, %3A or %2F")
+        if misread(self.conninfo):
+            raise UsageError(f"the DSN does not parse: {ESCAPES}")
         try:
             parsed = psycopg.conninfo.conninfo_to_dict(self.conninfo, **self.overrides)
         except psycopg.ProgrammingError:
@@ -180,13 +180,16 @@ class Target:
         return parsed
 
 
-def _misread(conninfo: str) -> bool:
+ESCAPES = "an @, : or / in its password has to be written %40, %3A or %2F"
+
+
+def misread(conninfo: str) -> bool:
     """Whether libpq would take a part of the password for a host, a port or a database, and name it in its error.
 
     libpq ends the credentials of a URI at the first @ or / (documentation: Connection URIs).
     """
     scheme, separator, rest = conninfo.partition("://")
-    if not separator or scheme not in ("postgresql", "postgres"):
+    if not separator or scheme.partition("+")[0] not in ("postgresql", "postgres"):
         return False
     credentials = re.match(r"[^@/]*@", rest)
     return "@" in rest[credentials.end() if credentials else 0 :].partition("?")[0]

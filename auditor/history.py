@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from auditor.audit import Audit, Changes, Database, Gone, Past, Point, Run, from_json, to_json
 from auditor.check import Finding, Seen, Severity
 from auditor.config import HistoryPlace
+from auditor.connection import ESCAPES, misread
 from auditor.diff import ASKING
 from auditor.errors import UsageError
 from auditor.report.wording import described, moment
@@ -105,20 +106,21 @@ class History:
     def __init__(self, url: str) -> None:
         """`url` is a file, or an URL as SQLAlchemy has it. Nothing is made there before the first audit is kept: it may turn
         out to be the audited database. Raises UsageError if it cannot be used."""
-        self.place = url
+        if misread(url):
+            raise UsageError(f"the URL of the history does not parse: {ESCAPES}")
         try:
             made = sa.make_url(url if "://" in url else f"sqlite:///{url}")
             if made.drivername in ("postgresql", "postgres"):
                 made = made.set(drivername="postgresql+psycopg")
             if made.get_backend_name() not in ("sqlite", "postgresql"):
                 raise UsageError(f"--history {made.get_backend_name()}: expected a file, or postgresql://...")
-            self.place = made.render_as_string(hide_password=True)
+            self.place = made.set(query={}).render_as_string(hide_password=True)  # a password may be a parameter, too
             if made.get_backend_name() == "sqlite" and made.database:
                 path = Path(made.database)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.touch(mode=0o600)  # it names what is broken
             self._engine = sa.create_engine(made, poolclass=sa.pool.NullPool)
-        except (sa.exc.ArgumentError, sa.exc.NoSuchModuleError, OSError) as error:
+        except (sa.exc.ArgumentError, ValueError, ImportError, OSError) as error:
             why = error.strerror if isinstance(error, OSError) else "expected a file, or postgresql://..."
             raise UsageError(f"the history cannot be kept there: {why}") from None
         if self._engine.dialect.name == "sqlite":

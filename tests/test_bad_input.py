@@ -281,7 +281,14 @@ def files() -> Iterator[Bad]:
         ("folder", "folder"),
         ("binary", "binary"),
         (f"mysql://me:{SECRET}@h/d", "history"),
-        (f"postgresql://me:{SECRET}@x@y/z", ""),
+        (f"postgresql://me:{SECRET}@x@y/z", "the URL of the history does not parse"),
+        (f"postgresql+psycopg://me:x@{SECRET}/y@127.0.0.1:1/d", "the URL of the history does not parse"),
+        (
+            f"postgresql:///d?host=127.0.0.1&port=1&password={SECRET}",
+            "the history in postgresql+psycopg:///d cannot be used",
+        ),
+        (f"postgresql://me:{SECRET}@[::1/d", "the history cannot be kept there"),
+        (f"postgresql+nothing://me:{SECRET}@h/d", "the history cannot be kept there"),
     ):
         yield Bad(("history", place), said)
         yield Bad(("audit", *LOST, "--history", place), said)
