@@ -297,7 +297,7 @@ def test_what_foreign_keys_and_comments_tell(database: Make) -> None:
         COMMENT ON COLUMN d.p IS 'references sites (nr)';
         COMMENT ON COLUMN d.q IS 'The site, FK to public.sites.uid';
         COMMENT ON COLUMN d.r IS 'references uid of sites';
-        COMMENT ON COLUMN d.site_id IS 'number of the site in the ERP; not a foreign key';
+        COMMENT ON COLUMN d.site_id IS 'number of the site in the ERP; not a foreign key'; -- its writer is not the auditor
         COMMENT ON COLUMN d.s IS '-> sites';
         COMMENT ON COLUMN d.odd IS '-> nowhere''"(';
         """,
@@ -307,12 +307,50 @@ def test_what_foreign_keys_and_comments_tell(database: Make) -> None:
         "b.both_of": "sites.nr",
         "c.both_of": "sites.nr",
         "d.p": "sites.nr",
+        "d.site_id": "sites.nr",
         "d.q": "sites.uid",
         "d.s": "sites.nr",
     }
     told = {f"{r.table.name}.{r.columns[0]}": r.evidence for r in read(dsn).references}
     assert told["b.wh"] == "public.a.wh is a foreign key to public.sites, and it has the same name and type (integer)"
     assert told["d.q"] == "its comment says so, and it has the type of that key (uuid)"
+
+
+@pytest.mark.parametrize("comment", ["no foreign key: external id", "references public.others (id)", "-> notes.id"])
+def test_no_comment_silences_anything(database: Make, comment: str) -> None:
+    """Its writer is not the auditor: what a comment says is asked of the rows beside what names tell, never in its place."""
+    dsn = database(
+        """
+        CREATE TABLE users (id int PRIMARY KEY, deleted_at timestamptz, email text UNIQUE);
+        CREATE TABLE others (id int PRIMARY KEY);
+        CREATE TABLE notes (id int PRIMARY KEY, user_id int, other int REFERENCES others, deleted_at timestamptz);
+        INSERT INTO users SELECT n, CASE WHEN n % 7 = 0 THEN now() END, n::text FROM generate_series(1, 100) AS n;
+        INSERT INTO others SELECT generate_series(1, 300);
+        INSERT INTO notes SELECT n, n, n FROM generate_series(1, 102) AS n;
+        ALTER TABLE notes ADD CONSTRAINT short CHECK (id < 100) NOT VALID;
+        CREATE INDEX there ON notes (user_id);
+        CREATE FUNCTION fired() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TRIGGER t AFTER INSERT ON notes EXECUTE FUNCTION fired();
+        ALTER TABLE notes DISABLE TRIGGER t;
+        """
+    )
+    usual = titles(audit(dsn, depth="full"))
+    assert "2 memberships in public.notes point to 2 users that do not exist" in usual
+    said = f"auditor: ignore, skip, off; {comment}"
+    places = (
+        *(f"COLUMN {table}.{column}" for table in ("users", "notes") for column in ("id", "deleted_at")),
+        *("COLUMN notes.user_id", "COLUMN notes.other", "COLUMN users.email", "TABLE users", "TABLE notes"),
+        *("CONSTRAINT short ON notes", "CONSTRAINT users_email_key ON users", "CONSTRAINT notes_other_fkey ON notes"),
+        *("INDEX there", "TRIGGER t ON notes", "FUNCTION fired()", "SCHEMA public"),
+        f"DATABASE {psycopg.conninfo.conninfo_to_dict(dsn)['dbname']}",
+    )
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for place in places:
+            connection.execute(f"COMMENT ON {place} IS '{said}'".encode())
+    again = titles(audit(dsn, depth="full"))
+    # A comment may make a reference of what stood for itself, and the table one that does more than link: other words.
+    assert {said for said in usual if "memberships" not in said} <= set(again)
+    assert [said for said in again if said.startswith("2 ") and "users" in said and "do not exist" in said]
 
 
 def test_nothing_is_inferred_of_columns_under_a_foreign_key(database: Make) -> None:

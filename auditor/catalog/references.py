@@ -199,10 +199,6 @@ _REFERRED = re.compile(
     rf"\s*(?:the\s+|table\s+)?(?:({_SQL_NAME})\s*\.\s*)?({_SQL_NAME})(?:\s*\(\s*({_SQL_NAME})\s*\)|\.({_SQL_NAME}))?",
     re.IGNORECASE,
 )
-_DENIED = re.compile(
-    r"\b(?:no|not an?|without an?|isn't an?) (?:fk|foreign key|reference)\b|\b(?:external|third.party|upstream) (?:id|key|system)",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,6 +437,10 @@ def inferred_references(catalog: Catalog) -> Iterator[Reference]:
             name = _name(column.name)
             if name is None or _polymorphic(table, column, tables):
                 continue
+            told = _by_comment(table, column, tables)
+            if told is not None and (table.oid, column.name, told.table.oid) not in covered:
+                by_id[told.table.oid] += name.is_id
+                yield Reference(table, (column.name,), told.table, (told.key,), configured=False, evidence=told.why)
             found = pairs.get(column.name) or _parent_of(table, column, name, tables, siblings)
             plainly = False
             if not name.is_id and not found:
@@ -450,10 +450,17 @@ def inferred_references(catalog: Catalog) -> Iterator[Reference]:
             if not found or (found[0] is table and found[1] == column.name):
                 continue
             parent, key, why, weak = found
-            if (table.oid, column.name, parent.oid) in covered:
+            if (table.oid, column.name, parent.oid) in covered or (told is not None and told[:2] == (parent, key)):
                 continue
+            # Who writes comments can add to what the names tell, and take nothing away: between the two the rows decide.
             reference = Reference(
-                table, (column.name,), parent, (key,), configured=False, evidence=why, weak=weak or plainly
+                table,
+                (column.name,),
+                parent,
+                (key,),
+                configured=False,
+                evidence=why,
+                weak=weak or plainly,
             )
             if plainly and column.base_oid != UUID:
                 bare[parent.oid].append(reference)
@@ -599,11 +606,7 @@ def _siblings(catalog: Catalog) -> Siblings:
 
 
 def _parent_of(table: Table, column: Column, name: _Name, tables: _Tables, siblings: Siblings) -> Found | None:
-    """Whom a column speaks of, by its comment, by foreign keys of the same name, or because it says that it is an id."""
-    if column.comment:
-        said = _by_comment(table, column, tables)
-        if said is not None:
-            return said or None
+    """Whom a column speaks of, by foreign keys of the same name, or because it says that it is an id."""
     if column.name in siblings and (column.name,) != table.primary_key:
         other, key, parent = siblings[column.name]
         if same_kind(column, parent.by_name[key]):
@@ -614,10 +617,8 @@ def _parent_of(table: Table, column: Column, name: _Name, tables: _Tables, sibli
     return _by_id(table, column, name.stem, tables) if name.is_id else None
 
 
-def _by_comment(table: Table, column: Column, tables: _Tables) -> Found | Unclear | None:
-    """`references app.users (id)`; () where the comment says that it is no reference."""
-    if _DENIED.search(column.comment or ""):
-        return ()
+def _by_comment(table: Table, column: Column, tables: _Tables) -> Found | None:
+    """`references app.users (id)`."""
     for found in _REFERRED.finditer(column.comment or ""):
         schema, name, key, third = (unquoted(part) if part else None for part in found.groups())
         key = key or third
