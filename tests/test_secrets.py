@@ -16,11 +16,12 @@ from tests.helpers import audit, content, run_auditor
 pytestmark = pytest.mark.once
 
 CANARY = "c4n4ry"  # in every column that is no key
+DENIED = "d3n1ed"  # in columns that the deny list covers: shown to nobody
 KEY = "k3ymark"  # in columns that are keys, and may be shown as such
 # As they are, and as the server's other spellings of the same bytes.
-FORMS = [
-    form for word in (CANARY,) for form in (word, word.encode().hex(), base64.b64encode(word.encode()).decode()[:6])
-]
+FORMS = {
+    word: (word, word.encode().hex(), base64.b64encode(word.encode()).decode()[:6]) for word in (CANARY, DENIED)
+}
 WAYS = ("terminal", "html", "markdown", "json", "sarif", "junit", "github", "gitlab", "csv", "prometheus")
 
 SCRIPT = f"""
@@ -28,12 +29,13 @@ SCRIPT = f"""
     CREATE TYPE mood AS ENUM ('fine', 'so-so');
     CREATE DOMAIN words AS text;
     CREATE FUNCTION noise() RETURNS text LANGUAGE sql AS $$ SELECT '{CANARY}-' || random() $$;
+    CREATE FUNCTION denied() RETURNS text LANGUAGE sql AS $$ SELECT '{DENIED}-' || random() $$;
     CREATE TABLE users (
         id int PRIMARY KEY, name text, email text, doc json, docb jsonb, raw bytea, list text[], pair pair, words words,
         at timestamptz, deleted_at timestamptz, secret_id text, span tstzrange, n numeric, x xml, bits varbit);
     INSERT INTO users (id, name, email, doc, docb, raw, list, pair, words, secret_id, x)
         SELECT n, noise(), '{CANARY}' || n % 9 || '@x', to_json(noise()), jsonb_build_object(noise(), noise()), noise()::bytea,
-            ARRAY[noise()], ROW(noise(), noise())::pair, noise(), noise(), NULL
+            ARRAY[noise()], ROW(noise(), noise())::pair, noise(), denied(), NULL
         FROM generate_series(1, 40) AS n;
     UPDATE users SET email = upper(email) WHERE id > 30;
     UPDATE users SET deleted_at = now() WHERE id % 5 = 0;
@@ -42,20 +44,24 @@ SCRIPT = f"""
     -- orphans by a key that may be shown, with everything else beside it
     CREATE TABLE orders (id int PRIMARY KEY, user_id int, note text DEFAULT 'x', password text, status text, kind text,
         amount numeric, doc json);
-    INSERT INTO orders SELECT n, n + 30, noise(), noise(), '{CANARY}' || n % 2, '{CANARY}' || n % 3, n, to_json(noise())
+    INSERT INTO orders SELECT n, n + 30, noise(), denied(), '{CANARY}' || n % 2, '{CANARY}' || n % 3, n, to_json(noise())
         FROM generate_series(1, 60) AS n;
     ALTER TABLE orders ADD FOREIGN KEY (user_id) REFERENCES users ON DELETE SET NULL NOT VALID;
     ALTER TABLE orders ADD CONSTRAINT short CHECK (length(note) < 3) NOT VALID;
     -- keys that the deny list covers
     CREATE TABLE sessions (token text PRIMARY KEY, user_id int);
-    INSERT INTO sessions SELECT noise(), n + 30 FROM generate_series(1, 30) AS n;
+    INSERT INTO sessions SELECT denied(), n + 30 FROM generate_series(1, 30) AS n;
     ALTER TABLE sessions ADD FOREIGN KEY (user_id) REFERENCES users NOT VALID;
     CREATE TABLE uses (id int PRIMARY KEY, token_hash text);
-    INSERT INTO uses SELECT n, noise() FROM generate_series(1, 30) AS n;
+    INSERT INTO uses SELECT n, denied() FROM generate_series(1, 30) AS n;
     ALTER TABLE uses ADD FOREIGN KEY (token_hash) REFERENCES sessions NOT VALID;
     CREATE TABLE secrets (id int PRIMARY KEY, api_key text NOT NULL UNIQUE, parent_secret text REFERENCES secrets (api_key));
-    INSERT INTO secrets VALUES (1, noise(), NULL);
-    INSERT INTO secrets SELECT 2, noise(), api_key FROM secrets;
+    INSERT INTO secrets VALUES (1, denied(), NULL);
+    INSERT INTO secrets SELECT 2, denied(), api_key FROM secrets;
+    CREATE TABLE given (id int PRIMARY KEY, token_type text, token_id int, secret_code text, Password_Hint text);
+    INSERT INTO given SELECT n, CASE n % 3 WHEN 0 THEN 'user' ELSE '{DENIED}' END, n * 5, '{DENIED}' || n % 4, denied()
+        FROM generate_series(1, 30) AS n;
+    ALTER TABLE given ADD CONSTRAINT hinted CHECK (length(Password_Hint) < 3) NOT VALID;
     -- a key that may be shown
     CREATE TABLE named (name text PRIMARY KEY, note text);
     CREATE TABLE naming (id int PRIMARY KEY, name text, note text);
@@ -105,6 +111,13 @@ where = "note::int > 0"
 from = "comments(subject_id)"
 type_column = "subject_type"
 targets = { user = "users(id)" }
+[[reference]]
+from = "given(token_id)"
+type_column = "token_type"
+targets = { user = "users(id)" }
+[[unique]]
+table = "given"
+columns = ["secret_code"]
 [[companion]]
 of = "accounts(id)"
 in = "vaults(account_id)"
@@ -144,11 +157,12 @@ def written(folder: Path, *streams: str) -> dict[str, str]:
     return {**files, **{f"stream {number}": text for number, text in enumerate(streams)}}
 
 
-def told(text: str) -> list[str]:
-    return [text[max(at - 60, 0) : at + 60] for form in FORMS if (at := text.lower().find(form.lower())) >= 0]
+def told(text: str, *words: str) -> list[str]:
+    forms = [form.lower() for word in words or FORMS for form in FORMS[word]]
+    return [text[max(at - 60, 0) : at + 60] for form in forms if (at := text.lower().find(form)) >= 0]
 
 
-@pytest.mark.parametrize("samples", ["keys", "none"])
+@pytest.mark.parametrize("samples", ["keys", "none", "full"])
 def test_no_value_is_anywhere_in_what_is_written(dsn: str, tmp_path: Path, samples: str) -> None:
     (tmp_path / "auditor.toml").write_text(CONFIG)
     formats = [word for way in WAYS for word in ("-f", f"{way}:report.{way}")]
@@ -161,18 +175,22 @@ def test_no_value_is_anywhere_in_what_is_written(dsn: str, tmp_path: Path, sampl
         ("whatif", "CREATE UNIQUE INDEX ON doubles (email)", dsn, "--samples", samples),
         ("whatif", "ALTER TABLE uses ADD UNIQUE (token_hash)", dsn, "--samples", samples),
         ("whatif", "ALTER TABLE orders ADD CHECK (note::int > 3)", dsn, "--samples", samples),
+        ("whatif", "CREATE UNIQUE INDEX ON given (secret_code)", dsn, "--samples", samples),
         ("explain-delete", "users", "31", "-d", dsn, "-f", "json"),
         ("history", "past.sqlite"),
     ]
-    rest = [run_auditor(*command, cwd=tmp_path) for command in (commands if samples == "keys" else commands[:1])]
+    chosen = {"keys": commands, "none": commands[:1], "full": [commands[3], commands[5]]}
+    rest = [run_auditor(*command, cwd=tmp_path) for command in chosen[samples]]
     streams = [text for ended in (audited, *rest) for text in (ended.stdout, ended.stderr)]
     everything = written(tmp_path, *streams)
     assert len(everything) >= len(WAYS) + 1 + 2 * len(rest)
-    assert {where: told(text) for where, text in everything.items() if told(text)} == {}
+    withheld = (DENIED,) if samples == "full" else ()  # the deny list wins over everything
+    assert {where: found for where, text in everything.items() if (found := told(text, *withheld))} == {}
     keys = [where for where, text in everything.items() if KEY in text]
-    assert bool(keys) is (samples == "keys")
+    assert bool(keys) is (samples != "none")
     report = everything["report.json"]
-    assert ("(withheld)" in report) is (samples == "keys")
+    assert ("(withheld)" in report) is (samples != "none")
+    assert bool(told(report, CANARY)) is (samples == "full")
     for check in (
         "check-violated",
         "orphan-rows",
@@ -187,4 +205,5 @@ def test_no_value_is_anywhere_in_what_is_written(dsn: str, tmp_path: Path, sampl
 
 
 def test_the_canaries_are_there_to_be_found(dsn: str) -> None:
-    assert told(content(audit(dsn, samples="full", select=["nullability/check-violated"])))
+    assert told(content(audit(dsn, samples="full", select=["nullability/check-violated"])), CANARY)
+    assert told(content(audit(dsn, samples="full", deny=[], select=["nullability/check-violated"])), DENIED)
