@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from auditor.audit import open_catalog
-from auditor.connection import Session, Target
+from auditor.connection import _PINNED, Session, Target
 from auditor.errors import CannotConnectError, ConfigError
 from auditor.probe import Matching
 from auditor.probe.textbook import Samples, ask
@@ -44,9 +44,16 @@ IN_FORCE = {
     "lc_monetary": "C",
     "lc_numeric": "C",
     "lc_time": "C",
+    "xmloption": "content",
+    "default_text_search_config": "pg_catalog.simple",
+    "array_nulls": "on",
+    "plan_cache_mode": "auto",
+    "synchronize_seqscans": "on",
+    "default_transaction_deferrable": "off",
 }
 SINCE = {
     14: {"client_connection_check_interval": "5000"},
+    16: {"debug_parallel_query": "off"},
     17: {"transaction_timeout": "0", "restrict_nonsystem_relation_kind": "view,foreign-table"},
 }
 HOSTILE = {
@@ -81,7 +88,24 @@ HOSTILE = {
     "enable_mergejoin": "off",
     "enable_nestloop": "off",
     "max_parallel_workers_per_gather": "8",
+    "hash_mem_multiplier": "1000",
+    "jit": "on",
+    "lc_monetary": "'POSIX'",
+    "lc_numeric": "'POSIX'",
+    "lc_time": "'POSIX'",
+    "xmloption": "document",
+    "default_text_search_config": "'pg_catalog.german'",
+    "plan_cache_mode": "force_generic_plan",
+    "synchronize_seqscans": "off",
+    "default_transaction_deferrable": "on",
 }
+# And those that not every version has.
+HOSTILE_SINCE = {
+    14: {"client_connection_check_interval": "0"},
+    16: {"debug_parallel_query": "on"},
+    17: {"transaction_timeout": "1000", "restrict_nonsystem_relation_kind": "''"},
+}
+OF_SUPERUSERS = ("lc_messages",)
 # Operators and a type that a search_path may put before the system's: whoever runs them is told on.
 EVIL = """
     CREATE SCHEMA evil;
@@ -133,18 +157,35 @@ def in_force(session: Session) -> dict[str | None, str | None]:
 
 
 def make_hostile(dsn: str, version: int, target: str) -> None:
-    settings = {**HOSTILE, "transaction_timeout": "1000"} if version >= 17 else HOSTILE
+    settings = dict(HOSTILE)
+    for major, more in HOSTILE_SINCE.items():
+        if version >= major:
+            settings |= more
+    if version < 16:
+        settings["force_parallel_mode"] = "on"
     with psycopg.connect(dsn, autocommit=True) as connection:
         for name, value in settings.items():
             connection.execute(f"ALTER {target} SET {name} = {value}".encode())
 
 
 def expected(version: int) -> dict[str, str]:
-    settings = dict(IN_FORCE)
+    settings = {**IN_FORCE, **({"force_parallel_mode": "off"} if version < 16 else {})}
     for major, more in SINCE.items():
         if version >= major:
             settings |= more
     return settings
+
+
+def test_every_setting_that_is_pinned_is_preset_here() -> None:
+    """Or the tests below would not see one that is pinned no more."""
+    since = {name: major for major, more in SINCE.items() for name in more}
+    assert set(_PINNED) - set(OF_SUPERUSERS) - {"force_parallel_mode"} <= set(IN_FORCE) | set(since)
+    assert set(IN_FORCE) | set(since) <= (
+        set(HOSTILE)
+        | {name for more in HOSTILE_SINCE.values() for name in more}
+        | {"transaction_isolation", "transaction_read_only"}
+    )
+    assert all(name in HOSTILE_SINCE[major] for name, major in since.items())
 
 
 @pytest.mark.parametrize("preset", [None, "DATABASE", "ROLE", "ROLE IN DATABASE"])
@@ -169,6 +210,8 @@ def test_every_setting_is_in_force(database: Make, version: int, preset: str | N
             switches = fetch("SELECT name, setting, boot_val FROM pg_catalog.pg_settings WHERE name LIKE 'enable%'")
             fetch("SELECT pg_catalog.pg_sleep(0.1)")
             assert fetch("SELECT current_user, session_user") == [(parts["user"], parts["user"])]
+    config = "default_text_search_config"  # shown with quotes where it was set before quote_all_identifiers was
+    found[config] = (found[config] or "").replace('"', "")
     assert {name: found[name] for name in expected(version)} == expected(version)
     assert len(switches) > 15
     assert [name for name, setting, boot in switches if setting != boot] == []

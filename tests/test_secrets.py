@@ -19,9 +19,7 @@ CANARY = "c4n4ry"  # in every column that is no key
 DENIED = "d3n1ed"  # in columns that the deny list covers: shown to nobody
 KEY = "k3ymark"  # in columns that are keys, and may be shown as such
 # As they are, and as the server's other spellings of the same bytes.
-FORMS = {
-    word: (word, word.encode().hex(), base64.b64encode(word.encode()).decode()[:6]) for word in (CANARY, DENIED)
-}
+FORMS = {word: (word, word.encode().hex(), base64.b64encode(word.encode()).decode()[:6]) for word in (CANARY, DENIED)}
 WAYS = ("terminal", "html", "markdown", "json", "sarif", "junit", "github", "gitlab", "csv", "prometheus")
 
 SCRIPT = f"""
