@@ -804,7 +804,9 @@ def doctor(
     settings = _settings(config, pace=pace, jobs=jobs, lock_timeout=lock_timeout, trust_owner=trust_owner)
     target = _target(settings, dsn, host, port, username, dbname, allow_role)
     if grants:
-        print(grant_statements(settings, target, role), end="")
+        # A byte of no encoding in a name is sent on to psql as it is.
+        sys.stdout.flush()
+        sys.stdout.buffer.write(grant_statements(settings, target, role).encode("utf-8", "surrogateescape"))
         return
     found = examine(settings, target)
     width = min(shutil.get_terminal_size().columns, 100)
@@ -1187,12 +1189,15 @@ def _leave(code: int) -> NoReturn:
 def main() -> None:
     """The command `auditor`: every expected error is one line on standard error, with its exit code."""
     import gc
+    import io
     import signal
 
     # A catalog is many objects that all stay: going through them again finds nothing.
     gc.set_threshold(1_000_000, 20, 100)
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that has no sign for a name gets its number
     try:
         app()
     except AuditorError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -13,7 +15,7 @@ from auditor.config import Settings
 from auditor.connection import Target
 from auditor.doctor import Advice, examine, grants
 from tests.conftest import Make
-from tests.helpers import audit, login, run_auditor
+from tests.helpers import audit, login, plain_environment, run_auditor
 
 _numbers = itertools.count(1)
 
@@ -118,6 +120,29 @@ def test_a_server_that_is_not_there(tmp_path: Path) -> None:
     done = run_auditor("doctor", "postgresql://127.0.0.1:1/none", cwd=tmp_path)
     assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.once
+def test_what_a_terminal_cannot_show_ends_nothing(database: Make, tmp_path: Path) -> None:
+    """Names are UTF-8, or bytes of no encoding, and a terminal may have less."""
+    dsn = database('CREATE TABLE "日本" (id int PRIMARY KEY, up int REFERENCES "日本")')
+    grants_of = ["doctor", dsn, "--grants", "--role", b"r\xff\xe6\x97\xa5"]
+    for encoding, command in (
+        ("ascii:strict", ["audit", dsn, "--history", "h.db", "-q"]),
+        ("ascii:strict", ["history", "h.db"]),
+        ("ascii:strict", grants_of),
+        ("utf-8:strict", grants_of),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "auditor", *command],
+            cwd=tmp_path,
+            env=plain_environment({"PYTHONIOENCODING": encoding}),
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b""), command
+        assert command is not grants_of or b'CREATE ROLE "r\xff\xe6\x97\xa5" LOGIN' in done.stdout
 
 
 def test_grants_are_one_statement_a_line(database: Make) -> None:
