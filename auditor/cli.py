@@ -961,7 +961,7 @@ def diff(
 ) -> None:
     """Compare two reports, or two databases: new, fixed, worse and better findings. Options are for databases to audit.
 
-    Exit codes: 0 B is not worse; 1 it is; 2 usage or configuration; 3 could not connect.
+    Exit codes: 0 B is not worse; 1 it is; 2 usage or configuration; 3 could not connect; 4 interrupted.
     """
     from auditor.audit import Auditor
     from auditor.diff import compare
@@ -1007,7 +1007,11 @@ def diff(
     for target in targets.values():
         target.parameters()  # a DSN that does not parse is told before the other database is read
     audits = {source: Auditor(settings, target, report=_progress(quiet)) for source, target in targets.items()}
-    taken = [reports[source] if isinstance(source, Path) else audits[source].run() for source in sources]
+    taken = []
+    for source in sources:
+        taken.append(reports[source] if isinstance(source, Path) else audits[source].run())
+        if source in audits and audits[source].interrupted:  # half an audit compares with nothing
+            raise _InterruptedError("interrupted before there was anything to compare")
     result = compare(*taken)
     print(result.line + "\n" if quiet else result.text, end="")
     raise typer.Exit(1 if result.worse else 0)

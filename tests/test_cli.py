@@ -555,9 +555,9 @@ BIG = """
 """
 
 
-def started(dsn: str, cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+def started(dsn: str, cwd: Path, *arguments: str, command: str = "audit") -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "auditor", "audit", dsn, *arguments],
+        [sys.executable, "-m", "auditor", command, dsn, *arguments],
         cwd=cwd,
         env=plain_environment(),
         stdout=subprocess.PIPE,
@@ -623,6 +623,21 @@ def test_an_interrupted_audit_without_findings_ends_with_four(database: Make, tm
         "0 findings (0 errors, 0 warnings, 0 infos), 0 suppressed, 1 probe, 1 not checked\n",
     )
     assert len(err.splitlines()) == 1
+
+
+def test_an_interrupted_comparison_compares_nothing(database: Make, tmp_path: Path) -> None:
+    dsn, other = database(SCHEMA, BIG), database(SCHEMA, BIG)
+    (tmp_path / "auditor.toml").write_text(SLOW)
+    with psycopg.connect(dsn, autocommit=True) as watching, psycopg.connect(other, autocommit=True) as untouched:
+        auditor = started(dsn, tmp_path, other, *ORPHANS, command="diff")
+        with auditor:
+            wait_until(watching, "pg_sleep(0.3)", there=True, seconds=30)
+            auditor.send_signal(signal.SIGINT)
+            wait_until(watching, "pg_sleep(0.3)", there=False, seconds=GONE)
+            out, err = auditor.communicate(timeout=30)
+        assert not running(untouched, "")
+    assert (auditor.returncode, out) == (4, "")
+    assert err == "auditor: interrupted before there was anything to compare\n"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
