@@ -903,11 +903,16 @@ def beyond(depth: Depth, skipped: int) -> str:
     return _BEYOND[depth].format(skipped=what)
 
 
+_EXACT = 2**53  # from here on who takes JSON's numbers for doubles loses digits (RFC 8259, 6)
+
+
 def to_json(audit: Audit) -> dict[str, Any]:
     """The audit as the contract's JSON report."""
     data = asdict(audit)
     for finding in data["findings"]:
         del finding["defect"]
+    for given in data["answers"]:
+        given["values"] = [(name, value if abs(value) < _EXACT else str(value)) for name, value in given["values"]]
     return {"schema_version": data.pop("schema_version"), **data}
 
 
@@ -917,6 +922,7 @@ def schema() -> dict[str, Any]:
 
     made = TypeAdapter(Audit).json_schema(mode="serialization")
     del made["$defs"]["Finding"]["properties"]["defect"]
+    made["$defs"]["Given"]["properties"]["values"]["items"]["prefixItems"][1] = {"type": ["integer", "string"]}
     for part in (made, *made["$defs"].values()):
         if "properties" in part:
             part["additionalProperties"] = False

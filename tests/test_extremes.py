@@ -8,13 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import psycopg
 import pytest
 
+from auditor.audit import from_json, schema
 from auditor.report import Options, render
 from auditor.text import safe_text
 from tests.conftest import Make
-from tests.helpers import audit, plain_environment, titles
+from tests.helpers import audit, plain_environment, run_auditor, titles
 from tests.test_formats import MACHINES
 
 # How large a cell is, in MB, and how many partitions a table has: more takes minutes.
@@ -149,6 +151,53 @@ def test_many_partitions(database: Make) -> None:
     result = audit(dsn, config, depth="full")
     assert [entry for entry in result.coverage if entry.outcome == "not_checked"] == []
     assert f"{PARTS:,} rows of public.whole point to 1 row of public.parents that does not exist" in titles(result)
+
+
+@pytest.mark.once
+def test_numbers_keep_their_digits_and_names_are_no_paths(database: Make, tmp_path: Path) -> None:
+    """Who reads JSON may take numbers for doubles, which hold whole numbers to 2^53; a name may be one of a file elsewhere."""
+    name = f"../../../{tmp_path.name}/out"
+    dsn = database(
+        f"""
+        CREATE TABLE "{name}" (id bigint PRIMARY KEY, up bigint, n numeric);
+        INSERT INTO "{name}" VALUES (9007199254740993, 9223372036854775807, 1e30), (-9007199254740993, 9007199254740995, 0.1);
+        ALTER TABLE "{name}" ADD CONSTRAINT "/etc/passwd" FOREIGN KEY (up) REFERENCES "{name}" NOT VALID;
+        CREATE SEQUENCE s MAXVALUE 9223372036854775807; SELECT setval('s', 9223372036854775806);
+        CREATE TABLE t (id bigint PRIMARY KEY DEFAULT nextval('s'));
+        ALTER SEQUENCE s OWNED BY t.id;
+        """
+    )
+    parts = psycopg.conninfo.conninfo_to_dict(dsn)
+    there = psycopg.conninfo.make_conninfo(dsn, dbname=name)
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True)
+    with psycopg.connect(psycopg.conninfo.make_conninfo(dsn, dbname="postgres"), autocommit=True) as admin:
+        admin.execute(f'ALTER DATABASE {parts["dbname"]} RENAME TO "{name}"'.encode())
+        try:
+            kinds = ("json", "sarif", "gitlab", "csv", "html", "junit", "prometheus")
+            formats = [word for kind in kinds for word in ("-f", f"{kind}:r.{kind}")]
+            done = run_auditor("audit", there, *formats, "--samples", "full", "--history", "h.db", cwd=folder)
+        finally:
+            admin.execute(f'ALTER DATABASE "{name}" RENAME TO {parts["dbname"]}'.encode())
+    assert (done.returncode, done.stderr) == (1, "")
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert found == {"a", "a/b", "a/b/h.db", *(f"a/b/r.{kind}" for kind in kinds)}
+    digits: list[str] = []
+    for kind in ("json", "sarif", "gitlab"):
+        json.loads((folder / f"r.{kind}").read_text(), parse_int=digits.append, parse_constant=digits.append)
+    assert digits
+    assert [one for one in digits if abs(int(one)) >= 2**53] == []
+    report = json.loads((folder / "r.json").read_text())
+    jsonschema.validate(report, schema())
+    answers = from_json((folder / "r.json").read_text(), "a report").answers
+    assert ("next", 9223372036854775807) in {value for given in answers for value in given.values}
+    orphans = next(f for f in report["findings"] if f["check"] == "references/orphan-rows")
+    sample = sorted(orphans["evidence"]["sample"], key=lambda row: str(row["id"]))
+    assert [row["id"] for row in sample] == ["-9007199254740993", "9007199254740993"]
+    assert [row["up"] for row in sample] == ["9007199254740995", "9223372036854775807"]
+    assert "9223372036854775807" in next(f for f in report["findings"] if "sequence" in f["check"])["message"].replace(
+        ",", ""
+    )
 
 
 @pytest.mark.core
