@@ -386,6 +386,7 @@ def test_every_fix_runs_as_it_stands_and_can_be_taken_back(dsn: str, found: Audi
         for finding in found.findings:
             for fix in finding.fixes:
                 statements = (*fix.sql, *fix.rollback)
+                assert not [one for one in statements if "\n" in one or "\r" in one], "one statement, one line"
                 if any("REPLACE with" in statement or "/* REPLACE */" in statement for statement in statements):
                     continue
                 for number, statement in enumerate(statements):
