@@ -19,7 +19,7 @@ import psycopg
 
 from auditor import __version__
 from auditor.catalog.model import Catalog, Server, Statement, Table
-from auditor.catalog.read import read_catalog, read_locked
+from auditor.catalog.read import Wanted, read_catalog, read_locked
 from auditor.check import Ask, Depth, Finding, NotChecked, Object, Severity
 from auditor.check import Past as Past
 from auditor.connection import Session, Target, reason_of
@@ -27,6 +27,7 @@ from auditor.earlier import Earlier, Given, Known, Mark, Position, Questions, Re
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
 from auditor.probe import Constants, Planned, Probe
+from auditor.probe.samples import Samples
 from auditor.registry import Check, load, matching, selected
 from auditor.text import listed, one_line, plural
 from auditor.watchdog import watching
@@ -243,7 +244,10 @@ _UNWATCHED = 0.4  # seconds of reading the catalog before somebody looks who wai
 
 
 def open_catalog(
-    session: Session, *, statistics: bool = True, meanwhile: Callable[[], object] = lambda: None
+    session: Session,
+    *,
+    statistics: Wanted | None = lambda _: True,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Catalog:
     """The catalog of the session's database, read in one transaction.
 
@@ -315,8 +319,6 @@ class Auditor:
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
         run = Run(str(uuid.uuid4()), started, started, self.settings.audit.depth.value, "incomplete", self._options())
         catalog, made, checks = self._planned()
-        from auditor.probe.textbook import Samples
-
         if self._position is not None:
             self._mark = mark(self._position, catalog, run.id, run.started_at)
         self._questions = Questions(catalog, Samples(self.settings.audit.samples, self.settings.audit.deny))
@@ -398,8 +400,13 @@ class Auditor:
         with Session(self.target) as session:
             if options.depth != Depth.CATALOG:
                 self._position = position(session)
-            # The distribution of values matters to who reads them.
-            read = open_catalog(session, statistics=options.depth != Depth.CATALOG, meanwhile=_load_judges)
+            rows = options.depth != Depth.CATALOG
+            read = open_catalog(
+                session,
+                # The distribution of values matters to who reads them; what is asked is asked of a table in scope.
+                statistics=(lambda table: scope.holds(table.object())) if rows else None,
+                meanwhile=lambda: _load_judges(rows=rows),
+            )
             self._read_at = time.monotonic()
             from auditor.catalog.infer import complete, configured_predicates
             from auditor.plan import plan
@@ -759,12 +766,14 @@ def _validate_ignores(entries: tuple[Ignore, ...]) -> None:
 _ROW = "one_row"
 
 
-def _load_judges() -> None:
-    """Imports what the catalog is judged with: the inference, the checks and all that they need."""
+def _load_judges(*, rows: bool) -> None:
+    """Imports what the catalog is judged with: the inference, the checks and all that they need; and what asks the rows."""
     import auditor.catalog.infer
-    import auditor.plan  # noqa: F401
+    import auditor.plan
 
     load()
+    if rows:
+        import auditor.run  # noqa: F401
 
 
 def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table, str]]) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from auditor.audit import open_catalog
 from auditor.catalog.model import Catalog
+from auditor.catalog.read import Wanted
 from auditor.connection import Session, Target
 from auditor.registry import identities, load
+from auditor.text import qualified
 from tests.conftest import Make
 from tests.helpers import login
 
@@ -18,17 +23,37 @@ SCRIPT = """
 """
 
 
-def catalog_of(dsn: str, *, statistics: bool = True) -> Catalog:
+def catalog_of(dsn: str, *, statistics: Wanted | None = lambda _: True) -> Catalog:
     with Session(Target(dsn)) as session:
         return open_catalog(session, statistics=statistics)
 
 
 def test_statistics_are_known_only_where_they_are_asked_for(database: Make) -> None:
+    other = """CREATE TABLE "T'\\t" AS TABLE t; ANALYZE "T'\\t";"""
+    dsn = database(SCRIPT, f"{other} CREATE SCHEMA beside; CREATE TABLE beside.t AS TABLE t; ANALYZE beside.t")
+    whole = catalog_of(dsn)
+    nulls = {qualified(table.schema, table.name): table.oid for table in whole.tables.values()}
+    assert {name: whole.statistics[oid, "filled"][1] for name, oid in nulls.items()} == {
+        name: pytest.approx(0.5) for name in ("public.t", "beside.t", """public."T'\\t\"""")
+    }
+    assert {oid for oid, _ in catalog_of(dsn, statistics=lambda t: "'" in t.name).statistics} == {
+        nulls["""public."T'\\t\""""]
+    }
+    assert not catalog_of(dsn, statistics=lambda _: False).statistics
+    assert not catalog_of(dsn, statistics=None).statistics
+
+
+def test_no_row_is_asked_with_what_asks_rows(database: Make) -> None:
     dsn = database(SCRIPT)
-    known = catalog_of(dsn).by_name["public", "t"].by_name["filled"]
-    assert known.null_fraction == pytest.approx(0.5)
-    unasked = catalog_of(dsn, statistics=False).by_name["public", "t"].by_name["filled"]
-    assert (unasked.n_distinct, unasked.null_fraction) == (None, None)
+    script = (
+        "import sys; from auditor.cli import app\n"
+        "try: app()\n"
+        "finally: print(*sorted({'sqlalchemy', 'jinja2', 'auditor.run', 'auditor.init'} & {*sys.modules}), file=sys.stderr)"
+    )
+    command = [sys.executable, "-c", script, "audit", dsn, "--depth", "catalog", "-q"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.strip() == ""
 
 
 def test_a_column_is_readable_by_its_own_privilege_or_the_tables(database: Make) -> None:
