@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,17 +45,25 @@ def test_statistics_are_known_only_where_they_are_asked_for(database: Make) -> N
     assert not catalog_of(dsn, statistics=None).statistics
 
 
-def test_no_row_is_asked_with_what_asks_rows(database: Make) -> None:
-    dsn = database(SCRIPT)
+def test_what_asks_rows_is_not_loaded_where_none_is_asked(database: Make, tmp_path: Path) -> None:
+    dsn, report = database(SCRIPT), tmp_path / "first.json"
     script = (
         "import sys; from auditor.cli import app\n"
         "try: app()\n"
-        "finally: print(*sorted({'sqlalchemy', 'jinja2', 'auditor.run', 'auditor.init'} & {*sys.modules}), file=sys.stderr)"
+        "finally: print('rows asked' if {'sqlalchemy', 'auditor.run'} & {*sys.modules} else 'none', file=sys.stderr)"
     )
-    command = [sys.executable, "-c", script, "audit", dsn, "--depth", "catalog", "-q"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.strip() == ""
+
+    def said(*options: str) -> str:
+        command = [sys.executable, "-c", script, "audit", dsn, "-q", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stderr.strip()
+
+    assert said("--depth", "catalog") == "none"
+    assert said("-f", f"json:{report}") == "rows asked"
+    again = said("--since", str(report), "-f", f"json:{tmp_path / 'second.json'}")
+    probes = json.loads((tmp_path / "second.json").read_bytes())["summary"]["probes"]
+    assert again == ("rows asked" if probes else "none")  # none as long as no transaction ends on the whole server
 
 
 def test_a_column_is_readable_by_its_own_privilege_or_the_tables(database: Make) -> None:
