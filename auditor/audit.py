@@ -29,7 +29,7 @@ from auditor.patterns import Scope
 from auditor.probe import Constants, Failure, Planned, Probe
 from auditor.probe.samples import Samples
 from auditor.registry import Check, load, matching, selected
-from auditor.text import listed, one_line, plural
+from auditor.text import listed, one_line, plural, visible_sql
 from auditor.watchdog import watching
 
 if TYPE_CHECKING:
@@ -685,7 +685,15 @@ def _among(finding: Finding, some: str) -> Finding:
 
 
 def _named(finding: Finding, check: Check) -> Finding:
-    named = finding.but(check=check.id)
+    evidence = finding.evidence
+    if evidence is not None:
+        where, query = evidence.where, evidence.sql
+        evidence = replace(evidence, where=where and visible_sql(where), sql=query and visible_sql(query))
+    fixes = tuple(
+        replace(fix, sql=tuple(map(visible_sql, fix.sql)), rollback=tuple(map(visible_sql, fix.rollback)))
+        for fix in finding.fixes
+    )
+    named = finding.but(check=check.id, evidence=evidence, fixes=fixes)
     return named.but(fingerprint=fingerprint(named))
 
 

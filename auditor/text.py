@@ -298,6 +298,56 @@ def one_line_sql(text: str) -> str:
     return "".join([*parts, text[at:]]).strip(" ")
 
 
+# Each part of a string, which may go on after a line break.
+_PARTS = re.compile(rf"'((?:[^']|'')*)'(?:{_GOES_ON}(?='))?")
+_ESCAPED_PARTS = re.compile(rf"'((?:[^'\\]|\\.|'')*)'(?:{_GOES_ON}(?='))?", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_PAIR_OR_CONTROL = re.compile(r"\\?([\x00-\x1f\x7f])|\\.", re.DOTALL)
+_LETTERS = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+
+
+def _spelled(inner: str) -> str:
+    """What stands between the quotes of an E'...', its control characters as escapes."""
+    return _PAIR_OR_CONTROL.sub(
+        lambda found: (_LETTERS.get(found[1]) or f"\\x{ord(found[1]):02x}") if found[1] else found[0], inner
+    )
+
+
+def _quoted_visibly(token: str, before: str) -> str:
+    if token.isprintable() or before.upper() == "U&":
+        return token
+    if token[0] == '"':
+        return ident(token[1:-1].replace('""', '"'))
+    if not _CONTROL.search(token):
+        return token
+    if token[0] == "$":
+        tag = token.index("$", 1) + 1
+        inner = token[tag:-tag].replace("'", "''").replace("\\", "\\\\")
+    elif token[0] == "'":
+        inner = "".join(part[1] for part in _PARTS.finditer(token)).replace("\\", "\\\\")
+    else:
+        inner = "".join(part[1] for part in _ESCAPED_PARTS.finditer(token))
+    return f" E'{_spelled(inner)}'"
+
+
+def visible_sql(text: str) -> str:
+    """The same SQL, but names and strings hold no control characters: a statement on one line stays there, and can be copied
+    from where these are not shown as they are."""
+    if text.isprintable():
+        return text
+    parts: list[str] = []
+    at = 0
+    while found := _QUOTED_OR_BREAK.search(text, at):
+        start, end, depth = found.start(), found.end(), 1 if found["nested"] else 0
+        while depth and (mark := _NESTING.search(text, end)):
+            depth, end = depth + (1 if mark[0] == "/*" else -1), mark.end()
+        parts += text[at:start], text[start:end]
+        if found["quoted"]:
+            parts[-1] = _quoted_visibly(parts[-1], text[max(start - 2, 0) : start])
+        at = end
+    return "".join([*parts, text[at:]])
+
+
 def plural(count: int, noun: str, several: str | None = None) -> str:
     """`1 row`, `2,301 rows`."""
     return f"{count:,} {noun if count == 1 else several or noun + 's'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -12,7 +13,20 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from auditor.text import cut, fold, ident, idents, listed, literal, one_line, one_line_sql, plural, safe_text, unquoted
+from auditor.text import (
+    cut,
+    fold,
+    ident,
+    idents,
+    listed,
+    literal,
+    one_line,
+    one_line_sql,
+    plural,
+    safe_text,
+    unquoted,
+    visible_sql,
+)
 
 pytestmark = pytest.mark.once
 
@@ -273,6 +287,37 @@ def test_a_statement_on_one_line_says_the_same(connection: Connection, text: str
     assert value(connection, f"SELECT {one_line_sql(text)} FROM {_FROM}") == value(
         connection, f"SELECT {text}\n FROM {_FROM}"
     )
+
+
+@settings(few, max_examples=150)
+@given(text=_sql)
+@example(text="E'a\\\n''\\\\\n' || $$ '\\\n $$")
+@example(text="/* don't */ 'a\n' -- it's\n || 'b\x1b'")
+@example(text="'a\n'\n'b\n'")
+def test_names_and_strings_without_control_characters_say_the_same(connection: Connection, text: str) -> None:
+    connection.execute("SET standard_conforming_strings = on")
+    meant = value(connection, f"SELECT {text}\n FROM {_FROM}")
+    assert value(connection, f"SELECT {visible_sql(text)}\n FROM {_FROM}") == meant
+    line = visible_sql(one_line_sql(text))
+    assert value(connection, f"SELECT {line} FROM {_FROM}") == meant
+    assert not re.search(r"[\n\r]", line)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a = 'x\n--y'", "a =  E'x\\n--y'"),
+        ('"a\n--b" = $$\'\n$$', "U&\"a\\+00000A--b\" =  E'''\\n'"),
+        ("E'\\\n\\\\\x1b'", " E'\\n\\\\\\x1b'"),
+        ("a /* it's\n \"b */ = 'c\td' -- 'e\n", "a /* it's\n \"b */ =  E'c\\td' -- 'e\n"),
+        ("a = '\\' AND b = '\n'", "a = '\\' AND b =  E'\\n'"),
+        ("'a\n' \n -- '\n 'b'", " E'a\\nb'"),
+        ("a = 'b' AND \"c\" = U&'\\0041'", "a = 'b' AND \"c\" = U&'\\0041'"),
+    ],
+)
+def test_visible_sql(text: str, line: str) -> None:
+    assert visible_sql(text) == line
+    assert visible_sql(line) == line
 
 
 @pytest.mark.parametrize(
