@@ -306,7 +306,9 @@ class Session:
         values["lock_timeout"] = _milliseconds(self.target.lock_timeout)
         del values["client_encoding"]
         order = [name for name in _LIMITS if name in values] + [name for name in values if name not in _LIMITS]
-        settings = [self._encoding, *(f"SET LOCAL {name} = {literal(values[name])}" for name in order)]
+        # Behind a pooler another client may leave a role to us, as any other setting.
+        acting = f"SET LOCAL role = {literal('none' if role == login else str(role))}"
+        settings = [self._encoding, acting, *(f"SET LOCAL {name} = {literal(values[name])}" for name in order)]
         return "; ".join(["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", *settings])
 
     def _query(self, text: str) -> list[Row]:

@@ -156,15 +156,19 @@ def in_force(session: Session) -> dict[str | None, str | None]:
         return dict(fetch("SELECT name, setting FROM pg_catalog.pg_settings"))  # type: ignore[arg-type]
 
 
-def make_hostile(dsn: str, version: int, target: str) -> None:
+def hostile_settings(version: int) -> dict[str, str]:
     settings = dict(HOSTILE)
     for major, more in HOSTILE_SINCE.items():
         if version >= major:
             settings |= more
     if version < 16:
         settings["force_parallel_mode"] = "on"
+    return settings
+
+
+def make_hostile(dsn: str, version: int, target: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
-        for name, value in settings.items():
+        for name, value in hostile_settings(version).items():
             connection.execute(f"ALTER {target} SET {name} = {value}".encode())
 
 

@@ -24,9 +24,9 @@ from auditor.connection import Session, Target
 from auditor.doctor import examine
 from auditor.errors import CannotConnectError
 from tests.conftest import Make
-from tests.helpers import audit, content, titles
+from tests.helpers import audit, content, login, titles
 from tests.test_cli import BIG, ORPHANS, SCHEMA, SLOW, started, wait_until
-from tests.test_connection import BROKEN, CONFIG
+from tests.test_connection import BROKEN, CONFIG, EVIL, hostile_settings
 from tests.test_run import TABLES, Connection, consistent, held, orphan
 
 pytestmark = pytest.mark.pooler
@@ -111,6 +111,28 @@ def test_findings_are_the_same_and_nothing_is_set_for_others(database: Make, poo
         assert settings(other) == before
     with psycopg.connect(dsn, autocommit=True) as direct:
         assert at_work(direct) == []
+
+
+def test_what_another_client_leaves_behind_changes_nothing(database: Make, pool: Pool, version: int) -> None:
+    """The next client of a pooler's connection finds it as the last one has left it: a role too."""
+    dsn = database(EVIL, BROKEN, "CREATE TABLE private (id int PRIMARY KEY)")
+    few = str(psycopg.conninfo.conninfo_to_dict(login(dsn))["user"])
+    usual = audit(dsn, CONFIG, depth="full", samples="full")
+    through = pool(dsn, size=1)
+    with psycopg.connect(through, autocommit=True, prepare_threshold=None) as other, Session(Target(through)) as ours:
+        for name, value in hostile_settings(version).items():
+            if name != "client_encoding":  # the pooler itself gives each client its own
+                other.execute(f"SET {name} = {value}".encode())
+        assert content(audit(through, CONFIG, depth="full", samples="full", jobs=2)) == content(usual)
+        with ours.transaction() as fetch:
+            (me,) = fetch("SELECT current_user")
+        other.execute(f"SET role = {few}".encode())
+        with ours.transaction() as fetch:
+            assert fetch("SELECT current_user") == [me]
+            assert fetch("SELECT id FROM public.private") == []
+        with pytest.raises(CannotConnectError, match=f"acts as {few}"):
+            Session(Target(through))
+        other.execute("RESET ALL; RESET role")
 
 
 def test_a_process_that_is_terminated_behind_the_pooler_is_followed_by_another(database: Make, pool: Pool) -> None:
