@@ -305,6 +305,8 @@ class Auditor:
     _ways: Counter[str] = field(default_factory=Counter)
     _unwatched: list[str] = field(default_factory=list)
     _gauge: Gauge | None = None
+    _snapshot: str = ""  # of the whole run, if it has one
+    _snapshot_ends: float = math.inf
     _few: bool = False  # whether fewer connections than asked for have read
     _sliced: list[Sliced] = field(default_factory=list)
     _findings: list[Finding] = field(default_factory=list)
@@ -317,6 +319,15 @@ class Auditor:
 
     def run(self) -> Audit:
         """Connects, reads, checks. Raises AuditorError when it could not begin; later failures are in the coverage."""
+        if not self.settings.audit.consistent:
+            return self._run()
+        from auditor.snapshot import exported
+
+        with exported(self.target) as self._snapshot:
+            self._snapshot_ends = time.monotonic() + (self.settings.audit.max_snapshot or math.inf)
+            return self._run()
+
+    def _run(self) -> Audit:
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
         run = Run(str(uuid.uuid4()), started, started, self.settings.audit.depth.value, "incomplete", self._options())
         catalog, made, checks = self._planned()
@@ -389,9 +400,14 @@ class Auditor:
     def _said(self, catalog: Catalog, made: Plan) -> tuple[str, ...]:
         slices = [_in_slices(reading, self.settings.audit.max_snapshot) for reading in self._sliced]
         few: tuple[str, ...] = ()
+        if self._snapshot:
+            seconds = time.monotonic() - self._started
+            few = (
+                f"all was read in one snapshot (--consistent), which kept VACUUM from removing rows for {seconds:,.0f} s",
+            )
         if self._few:
             wanted, left = self.settings.audit.connections, max(catalog.server.free_connections, 0)
-            few = (
+            few += (
                 f"{plural(catalog.server.readers(wanted), 'connection')} read instead of {wanted}: no more than a tenth of the"
                 f" {left:,} that the server had left",
             )
@@ -410,6 +426,7 @@ class Auditor:
         with Session(self.target) as session:
             if options.depth != Depth.CATALOG:
                 self._position = position(session)
+            session.snapshot = self._snapshot
             rows = options.depth != Depth.CATALOG
             read = open_catalog(
                 session,
@@ -509,6 +526,12 @@ class Auditor:
             if limits != Limits():
                 runner.gauge = self._gauge = self._gauge or Gauge(limits)
             runner.max_snapshot, runner.in_slices = options.max_snapshot, self._sliced
+            if self._snapshot:
+                runner.snapshot, runner.max_snapshot = self._snapshot, 0
+                if self._snapshot_ends < deadline:
+                    runner.deadline = self._snapshot_ends
+                    old = f"the snapshot of the whole audit was as old as it may be: {options.max_snapshot:g} s (--max-snapshot)"
+                    runner.spent = Failure("timeout", old)
             runner.settle, runner.read_at = options.settle, self._read_at
             results = iter(runner.run(asked))
             self.interrupted = self.interrupted or (runner.stopped and runner.left.reason == "cancelled")

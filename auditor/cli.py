@@ -233,6 +233,14 @@ MaxSnapshot = Annotated[
         " transaction of its own; 0: any.  [default: 60s]",
     ),
 ]
+Consistent = Annotated[
+    bool,
+    typer.Option(
+        "--consistent",
+        help="Read all in one snapshot, which takes a connection of its own; what is not asked by the time that it is as old as"
+        " --max-snapshot allows is not checked.  [default: off]",
+    ),
+]
 MaxLoad = Annotated[
     int | None,
     typer.Option(
@@ -510,6 +518,7 @@ def audit(
     lock_timeout: LockTimeout = None,
     time_budget: TimeBudget = None,
     max_snapshot: MaxSnapshot = None,
+    consistent: Consistent = False,
     max_load: MaxLoad = None,
     critical_load: CriticalLoad = None,
     max_lag: MaxLag = None,
@@ -555,6 +564,7 @@ def audit(
         time_budget=time_budget,
         since=since,
         max_snapshot=max_snapshot,
+        consistent=consistent,
         max_load=max_load,
         critical_load=critical_load,
         max_lag=max_lag,
@@ -571,6 +581,8 @@ def audit(
     auditor = Auditor(settings, target, _statements(sql), _progress(quiet), _baseline(baseline))
     if resume is not None and since is not None:
         raise UsageError("--resume and --since exclude each other: one goes on with a run, the other begins anew")
+    if resume is not None and settings.audit.consistent:
+        raise UsageError("--resume and --consistent exclude each other: what that run has read is of another snapshot")
     if resume is not None or settings.audit.since:
         from auditor.runs import finder
 

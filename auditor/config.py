@@ -80,6 +80,7 @@ class Audit(_Part):
     time_budget: Seconds | None = None
     since: str | None = None  # the run whose unchanged tables are not read again
     max_snapshot: Seconds = 60.0  # 0: any age
+    consistent: bool = False  # one snapshot for the whole run, which ends when that is so old
     max_load: Annotated[int, Field(ge=0)] | None = None
     critical_load: Annotated[int, Field(ge=0)] | None = None
     max_lag: Seconds | None = None

@@ -233,6 +233,8 @@ class Session:
         self.cancelled = False
         self.asked = time.monotonic()  # when the last query was sent
         self.pid = 0  # of the server's process
+        self.snapshot = ""  # an exported one, which each transaction is to see instead of one of its own
+        self.importing = False  # while a transaction begins with it
         self.gave_way = threading.Event()  # set while a transaction is to end because others wait for its locks
         self._ending = threading.Lock()
         parameters = target.parameters()
@@ -336,7 +338,11 @@ class Session:
         """
         with self._ending:  # a cancel that is on its way is for what was before
             self.gave_way.clear()
-        with self._within(self._begin) as fetch:
+        begin, self.importing = self._begin, bool(self.snapshot)
+        if self.importing:  # before anything else is asked (documentation: SET TRANSACTION)
+            begin = begin.replace(";", f"; SET TRANSACTION SNAPSHOT {literal(self.snapshot)};", 1)
+        with self._within(begin) as fetch:
+            self.importing = False
             if self.pooled:
                 self.pid = int(str(fetch("SELECT pg_catalog.pg_backend_pid()")[0][0]))
             yield fetch
@@ -449,6 +455,8 @@ def reason_of(error: psycopg.Error, session: Session) -> tuple[str, str]:
         return "lost_connection", str(error) if silent else "the connection to the server was lost"
     if state == "53400":  # (documentation: temp_file_limit)
         return "budget", "the login's temp_file_limit is used up (SQLSTATE 53400)"
+    if session.importing and state in ("22023", "42704"):
+        return "lost_connection", "the session that held the snapshot of the whole audit was lost"
     if state in ("42P01", "42703", "3F000"):
         return "unsupported", f"the table changed after the catalog was read (SQLSTATE {state})"
     for prefix, reason in _REASONS:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -95,6 +95,9 @@ class Runner:
     left: Failure = _INTERRUPTED  # why what was not asked was not, once the run has stopped
     gauge: Gauge | None = None
     max_snapshot: float = 0.0
+    snapshot: str = ""  # an exported one, in which all is read but what is looked at again
+    spent: Failure = _SPENT  # why it stops at the deadline
+    _looking: set[int] = field(default_factory=set)  # the threads that look at rows again
     in_slices: list[Sliced] = field(default_factory=list)
     _begun: dict[int, Sliced] = field(default_factory=dict)  # by the number of a task
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -249,7 +252,7 @@ class Runner:
         while alive := [thread for thread in threads if thread.is_alive()]:
             alive[0].join(0.1)
             if not self.stopped and time.monotonic() >= self.deadline:
-                self.left = _SPENT
+                self.left = self.spent
                 self.stop()
             if not self.stopped and self.gauge and self.gauge.ended:
                 self.left = Failure("budget", f"the server was too busy: {self.gauge.ended}")
@@ -433,6 +436,9 @@ class Runner:
                 return self._old, session
             except psycopg.Error as error:
                 failure = Failure(*reason_of(error, session))
+                if session.importing and session.alive and not self.stopped:
+                    self.left = failure  # nobody will see that snapshot any more
+                    self._stopped.set()
                 if error.sqlstate == "57014" and age.over and not session.gave_way.is_set():
                     failure = self._old
             if self.stopped or failure.reason not in ("standby_conflict", "lost_connection"):
@@ -478,7 +484,10 @@ class Runner:
         while doubts and not self.stopped:
             now = time.monotonic()
             for number, doubt in [(n, each) for n, each in doubts.items() if each.due <= now]:
-                decided, session = self._again(tasks, number, doubt, session)
+                with self._of_now(session):
+                    decided, session = self._again(tasks, number, doubt, session)
+                if session is not None:
+                    session.snapshot = self.snapshot
                 if decided is not None:
                     decide(number, decided)
                     del doubts[number]
@@ -487,6 +496,17 @@ class Runner:
             if doubts:
                 self._stopped.wait(max(min(doubt.due for doubt in doubts.values()) - time.monotonic(), 0))
         return session
+
+    @contextmanager
+    def _of_now(self, session: Session | None) -> Iterator[None]:
+        """What this thread asks in the context it asks in new snapshots."""
+        if session is not None:
+            session.snapshot = ""
+        self._looking.add(threading.get_ident())
+        try:
+            yield
+        finally:
+            self._looking.discard(threading.get_ident())
 
     def _again(
         self, tasks: list[Task], number: int, doubt: Doubt, session: Session | None
@@ -628,6 +648,7 @@ class Runner:
                     return None
                 self._stopped.wait(patience * random.uniform(0.8, 1.2))
             else:
+                session.snapshot = "" if threading.get_ident() in self._looking else self.snapshot
                 with self._lock:
                     self._sessions.add(session)
                     self._unreachable = ""

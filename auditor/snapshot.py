@@ -7,14 +7,37 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
-from auditor.connection import Fetch, Row
+import psycopg
+
+from auditor.connection import Fetch, Row, Session, Target
+from auditor.errors import CannotConnectError
 
 _SLACK = 0.05  # part of the limit by which a query's own timeout may be longer than what is left
 
 
 class TooOldError(Exception):
     """The transaction has lasted as long as it may."""
+
+
+@contextmanager
+def exported(target: Target) -> Iterator[str]:
+    """A snapshot for the transactions of several sessions, held by a session of its own (documentation: Snapshot
+    Synchronization Functions). Raises CannotConnectError where there is none to be had."""
+    with Session(target) as session, ExitStack() as held:
+        try:
+            fetch = held.enter_context(session.transaction())
+            fetch("SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true)")
+            found = str(fetch("SELECT pg_catalog.pg_export_snapshot()")[0][0])
+        except psycopg.Error as error:
+            said = f"SQLSTATE {error.sqlstate}" if error.sqlstate else "the connection was lost"
+            raise CannotConnectError(f"no snapshot for the whole audit is to be had: {said}") from None
+        try:
+            yield found
+        finally:
+            session.close()  # which ends the transaction, whether or not the server is still there
 
 
 class Age:

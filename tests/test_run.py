@@ -469,6 +469,53 @@ def test_a_server_with_too_few_connections_left_gets_by_with_those(database: Mak
     assert result.run.status == "complete"
 
 
+# --- one snapshot for all --------------------------------------------------------------------------------------------
+
+
+def test_one_snapshot_for_the_whole_audit(database: Make) -> None:
+    """What is written meanwhile is not seen; what is no more, and was not to be, is not reported."""
+    config = reference("gate", WAITS) + reference("larger") + reference("largest")
+    for consistent_, larger in ((False, 2), (True, 1)):
+        with held(database(TABLES), config, consistent=consistent_) as (gate, running):
+            gate.waiting()
+            gate.do("INSERT INTO larger (id, target) VALUES (-7, -7)")
+            gate.do("DELETE FROM largest WHERE target NOT IN (SELECT id FROM targets)")
+            gate.open()
+            result = consistent(running.result(30))
+        found = {finding.object.table: finding.evidence for finding in result.findings}
+        assert found.keys() == {"gate", "larger"}
+        assert (found["larger"] and found["larger"].violations) == larger
+        assert result.run.status == "complete"
+        snapshots = {evidence.snapshot for evidence in found.values() if evidence}
+        assert len(snapshots) == (1 if consistent_ else 2)
+        (told,) = [note for note in result.notes if "all was read in one snapshot" in note] or ("",)
+        assert bool(told) is consistent_
+
+
+def test_a_snapshot_that_is_too_old_ends_the_audit(database: Make) -> None:
+    config = reference("gate", WAITS) + reference("larger")
+    with held(database(TABLES), config, consistent=True, max_snapshot=1.0) as (_, running):
+        result = consistent(running.result(30))
+    assert outcomes(result)["larger"] == ("not_checked", "timeout")
+    details = {entry.detail for entry in result.coverage if entry.outcome == "not_checked"}
+    assert details == {"the snapshot of the whole audit was as old as it may be: 1 s (--max-snapshot)"}
+
+
+def test_a_snapshot_that_is_lost_ends_the_audit(database: Make) -> None:
+    config = reference("gate", WAITS) + reference("larger") + reference("largest")
+    with held(database(TABLES), config, consistent=True) as (gate, running):
+        gate.waiting()
+        gate.do(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%pg_export_snapshot%' AND pid <> pg_backend_pid()"
+        )
+        gate.open()
+        result = consistent(running.result(30))
+    assert outcomes(result)["gate"] == ("failed", None)
+    assert outcomes(result)["larger"] == outcomes(result)["largest"] == ("not_checked", "lost_connection")
+    details = {entry.detail for entry in result.coverage if entry.outcome == "not_checked"}
+    assert details == {"the session that held the snapshot of the whole audit was lost"}
+
+
 # --- the time is used up -----------------------------------------------------------------------------------------------
 
 
