@@ -32,7 +32,7 @@ from auditor.watchdog import watching
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
-_LONGEST_REST = 60.0
+_LONGEST_REST = 30.0  # in a transaction, which the server ends when it is idle twice as long
 _GIVEN = 19  # seconds that the pace `gentle` rests for each it reads while others are active; 1 while nobody is
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to reach a server that went away
 _ALONE = 3  # attempts of one worker while another has its connection: there may be no more than that

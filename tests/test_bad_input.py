@@ -220,6 +220,9 @@ def connections() -> Iterator[Bad]:
     yield Bad(("audit", *AT, "-d", "no_such_database"), "no_such_database", 3)
     yield Bad(("audit", *AT, "-U", "no such\nrole"), "no such", 3)
     yield Bad(("diff", NOWHERE, NOWHERE), "A and B are the same database")
+    yield Bad(
+        ("audit", NOWHERE, "--resume", "report.json", "--consistent"), "--resume and --consistent exclude each other"
+    )
     yield Bad(("diff", "report.json", NOWHERE), "No such file or directory", 3)
     yield Bad(("diff", f"postgresql://me:{SECRET}@x@y/z", "report.json"), "the DSN does not parse")
     yield Bad(("doctor", NOWHERE, "--grants"), "No such file or directory", 3)
