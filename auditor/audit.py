@@ -522,6 +522,7 @@ class Auditor:
             readers = catalog.server.readers(options.connections)
             self._few = self._few or readers < min(options.connections, len(asked))
             runner = Runner(self.target, readers, samples, catalog, self.report, deadline)
+            runner.trusted = options.trust_owner
             limits = Limits(options.max_load, options.critical_load, options.max_lag)
             if limits != Limits():
                 runner.gauge = self._gauge = self._gauge or Gauge(limits)

@@ -126,7 +126,7 @@ class _Asker:
         options = settings.audit
         readers = catalog.server.readers(options.connections)
         self.runner = Runner(target, readers, Samples(options.samples, options.deny), catalog, report)
-        self.runner.max_snapshot = options.max_snapshot
+        self.runner.max_snapshot, self.runner.trusted = options.max_snapshot, options.trust_owner
         self.target = target
 
     def ask(self, probes: list[Probe]) -> list[Answer | Failure]:

@@ -8,18 +8,19 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
 
 from auditor.catalog.model import Catalog, Table
+from auditor.catalog.read import read_foreign_code
 from auditor.check import Finding, Severity
 from auditor.connection import Fetch, Row, Session, Target, reason_of
 from auditor.errors import CannotConnectError
 from auditor.gauge import Gauge, Limits
-from auditor.plan import Task, units
+from auditor.plan import Task, hindrance, units
 from auditor.probe import Answer, Failure, Matching, UnansweredError
 from auditor.probe.again import LOOKS, READINGS, Doubt
 from auditor.probe.choice import TEXTBOOK, Facts
@@ -36,6 +37,7 @@ _LONGEST_REST = 30.0  # in a transaction, which the server ends when it is idle 
 _GIVEN = 19  # seconds that the pace `gentle` rests for each it reads while others are active; 1 while nobody is
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to reach a server that went away
 _ALONE = 3  # attempts of one worker while another has its connection: there may be no more than that
+_FRESH = 0.1  # seconds for which it is taken for known whose code planning would run
 _LAST = 0.5  # seconds beside looking at rows that a run may take on once it has been stopped
 _WAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before what gave way to others is asked again
 
@@ -97,6 +99,9 @@ class Runner:
     max_snapshot: float = 0.0
     snapshot: str = ""  # an exported one, in which all is read but what is looked at again
     spent: Failure = _SPENT  # why it stops at the deadline
+    trusted: Collection[str] = ()  # owners whose code may run under a dangerous login
+    _by_now: Catalog | None = None  # with the code that planning would run, as it was known at
+    _known: float = -math.inf
     _looking: set[int] = field(default_factory=set)  # the threads that look at rows again
     in_slices: list[Sliced] = field(default_factory=list)
     _begun: dict[int, Sliced] = field(default_factory=dict)  # by the number of a task
@@ -269,6 +274,11 @@ class Runner:
         Where the unit fails for a reason of its own, each task left is asked alone and the textbook way. None: no session
         is to be had, and tasks may be left.
         """
+        if self.catalog.server.dangerous:
+            session = self._safe(tasks, unit, session, found)
+            unit = [number for number in unit if number not in found]
+            if session is None or not unit:
+                return session
         strategies = {tasks[number].choice.strategy for number in unit}
 
         def together(fetch: Fetch, left: list[int]) -> Iterator[tuple[int, Answer]]:
@@ -335,7 +345,12 @@ class Runner:
                 yield number, reading.read(tasks[number].probe, fetch)
 
         while not reading.done and (left := [number for number in unit if number not in found]):
-            session = self._held(session)
+            session = self._safe(tasks, left, self._held(session), found)
+            for number in left:
+                if number in found:
+                    reading.drop(tasks[number].probe)
+            if not (left := [number for number in left if number not in found]):
+                break
             started = time.monotonic()
             parts.clear()
             failure, session = self._asked(tasks, left, session, parts, slice_, rested=False)
@@ -497,16 +512,54 @@ class Runner:
                 self._stopped.wait(max(min(doubt.due for doubt in doubts.values()) - time.monotonic(), 0))
         return session
 
+    def _safe(
+        self, tasks: list[Task], numbers: list[int], session: Session | None, found: dict[int, Answer | Failure]
+    ) -> Session | None:
+        """Leaves out what planning would run other people's code for by now, where that is dangerous: their owners may have been at
+        it since the catalog was read. What they do between this and the question nobody can see."""
+        if not self.catalog.server.dangerous:
+            return session
+        failure = _INTERRUPTED
+        for _ in range(TRIES):
+            if session is None or not session.alive:
+                self._release(session)
+                session = self._connect()
+            if session is None:
+                return None
+            if self._by_now is not None and time.monotonic() - self._known < _FRESH:
+                break
+            asked = time.monotonic()
+            try:
+                with self._of_now(session), session.transaction() as fetch:
+                    code = read_foreign_code(fetch, major=self.catalog.server.major, trusted=self.trusted)
+            except psycopg.Error as error:
+                failure = Failure(*reason_of(error, session))
+            else:
+                self._by_now, self._known = replace(self.catalog, foreign_code=code), asked
+                break
+        else:
+            found.update(dict.fromkeys((number for number in numbers if number not in found), failure))
+            return session
+        for number in numbers:
+            if (why := hindrance(tasks[number].probe, self._by_now)) is not None:
+                found.setdefault(number, Failure(*why))
+        return session
+
     @contextmanager
     def _of_now(self, session: Session | None) -> Iterator[None]:
         """What this thread asks in the context it asks in new snapshots."""
+        thread = threading.get_ident()
+        outer = thread in self._looking
+        self._looking.add(thread)
         if session is not None:
             session.snapshot = ""
-        self._looking.add(threading.get_ident())
         try:
             yield
         finally:
-            self._looking.discard(threading.get_ident())
+            if not outer:
+                self._looking.discard(thread)
+                if session is not None:
+                    session.snapshot = self.snapshot
 
     def _again(
         self, tasks: list[Task], number: int, doubt: Doubt, session: Session | None
@@ -520,6 +573,12 @@ class Runner:
                 if self._unreachable and not self.stopped:
                     return self._unsure(doubt, "lost_connection", self._unreachable), None
                 return self._hindered(doubt, "lost_connection", "no connection was to be had"), None
+        unsafe: dict[int, Answer | Failure] = {}
+        session = self._safe(tasks, [number], session, unsafe)
+        if isinstance(left := unsafe.get(number), Failure):
+            return self._unsure(doubt, left.reason, left.detail), session
+        if session is None:
+            return self._hindered(doubt, "lost_connection", "no connection was to be had"), None
         try:
             age = Age(self.max_snapshot, session.target.statement_timeout)
             with session.transaction() as unrested:

@@ -21,6 +21,7 @@ from auditor.config import merged
 from auditor.connection import Target
 from tests.conftest import Make
 from tests.helpers import audit, login, titles
+from tests.test_run import WAITS, held, reference
 
 _numbers = itertools.count(1)
 
@@ -225,6 +226,38 @@ def test_a_preset_role_is_no_sandbox(database: Make, version: int) -> None:
         with psycopg.connect(dsn, autocommit=True) as acting:  # a real way in
             acting.execute("EXPLAIN SELECT FROM public.predicate WHERE target = 1")
         assert ran(admin, mark) > before
+
+
+@pytest.mark.parametrize("way", ["index", "child"])
+def test_an_owner_who_is_at_it_meanwhile(
+    database: Make, version: int, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is planned later is judged by what stands in the catalog by then."""
+    monkeypatch.setattr("auditor.run._FRESH", 0.0)
+    dsn = database()
+    owner, name, mark = hostile(dsn, version)
+    with psycopg.connect(owner, autocommit=True) as theirs, psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute("CREATE TABLE gate (id int PRIMARY KEY, target int); INSERT INTO gate VALUES (1, 1)")
+        theirs.execute("CREATE TABLE later (id int PRIMARY KEY, target int)")
+        theirs.execute("INSERT INTO later SELECT n, n FROM generate_series(1, 20000) AS n")
+        theirs.execute("CREATE TABLE kid (id int PRIMARY KEY, target int)")
+        theirs.execute("CREATE INDEX ON kid (target) WHERE mallory.f(98) > 0")
+        admin.execute("ANALYZE")
+        before = ran(admin, mark)
+        references = reference("gate", WAITS) + reference("later")
+        with held(dsn, references) as (gate, running):
+            gate.waiting()
+            made = {
+                "index": "CREATE INDEX ON later (target) WHERE mallory.f(99) > 0",
+                "child": "ALTER TABLE kid INHERIT later",
+            }
+            theirs.execute(made[way].encode())
+            gate.open()
+            result = running.result(30)
+        assert ran(admin, mark) == before
+    left = {entry.object.table: entry for entry in result.coverage if entry.outcome == "not_checked"}
+    assert left.keys() == {"later"}
+    assert (left["later"].reason, f"mallory.f of {name}" in left["later"].detail) == ("unsafe_code", True)
 
 
 def reaching(owner: str) -> tuple[list[str], list[str]]:

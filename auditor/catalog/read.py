@@ -145,6 +145,27 @@ def read_locked(fetch: Fetch, *, major: int) -> tuple[int, ...]:
     return tuple(int(row[0] or 0) for row in fetch(query("locked", major)))
 
 
+def read_foreign_code(fetch: Fetch, *, major: int, trusted: Collection[str]) -> dict[int, tuple[ForeignCode, ...]]:
+    """What planning a query of each table would run by now, as in the catalog, but for the code of `trusted` owners. A table that
+    has got children since the catalog was read is planned with them, and has their code too."""
+    found: dict[int, set[ForeignCode]] = defaultdict(set)
+    for table, schema, function, owner, inserting in fetch(query("foreign_code", major)):
+        if owner not in trusted:
+            found[int(table or 0)].add(ForeignCode(str(schema), str(function), str(owner), inserting == "t"))
+    if found:
+        parents: dict[int, list[int]] = defaultdict(list)
+        for child, parent in fetch("SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits"):
+            parents[int(child or 0)].append(int(parent or 0))
+        todo = list(found)
+        while todo:
+            child_oid = todo.pop()
+            for oid in parents[child_oid]:
+                if not found[child_oid] <= found[oid]:
+                    found[oid] |= found[child_oid]
+                    todo.append(oid)
+    return {oid: tuple(sorted(code, key=lambda one: (one.schema, one.function))) for oid, code in found.items()}
+
+
 def read_catalog(
     fetch: Fetch,
     *,
