@@ -479,6 +479,20 @@ def test_what_does_not_follow_from_rows_is_asked_each_time(database: Make) -> No
     assert second.summary.probes == 2 * len(wheres)
 
 
+def test_what_where_asks_for_by_the_time_is_asked_each_time(database: Make) -> None:
+    dsn = database("""
+        CREATE TABLE t (id int PRIMARY KEY, size int, name text, at timestamptz);
+        CREATE UNIQUE INDEX names ON t (name);
+        INSERT INTO t VALUES (1, -1, 'a', now() + '1 hour');
+        ALTER TABLE t ADD CONSTRAINT few CHECK (size > 0) NOT VALID;
+    """)
+    chosen = ["nullability/check-violated", "uniqueness/unique-violated"]
+    for where, taken in (("at > 'now'", False), ("id < 5", True)):
+        _, second = quiet(dsn, "", where=[where], select=chosen, depth="full")
+        assert {entry.check for entry in second.coverage if entry.rows_examined is not None} == {*chosen}
+        assert second.summary.probes == (0 if taken else 3), where
+
+
 # --- something has changed: what the write-ahead log says --------------------------------------------------------------
 
 WORLD = (
