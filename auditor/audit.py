@@ -776,8 +776,9 @@ def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table
             continue
         try:
             with session.transaction() as fetch:
-                # By another name: in a question the table may stand under one, so columns must not be qualified.
-                fetch(f"EXPLAIN SELECT 1 FROM {table.sql} AS {_ROW} WHERE ({predicate})")
+                # By another name: in a question the table may stand under one, so columns must not be qualified. ONLY: a
+                # partition that cannot be read says nothing of the predicate.
+                fetch(f"EXPLAIN SELECT 1 FROM ONLY {table.sql} AS {_ROW} WHERE ({predicate})")
         except psycopg.Error as error:
             state = error.sqlstate or ""
             if state[:2] in ("42", "22", "0A") and state != "42501":
@@ -869,6 +870,10 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
             f"this login may read no row of {len(unread):,} of {plural(len(tables), 'table')}: only their catalog was"
             " judged, and what needs their rows is listed as not checked"
         )
+    foreign = [one_line(table.sql) for table in catalog.tables.values() if table.kind == "f"]
+    if foreign:
+        some = listed(sorted(foreign)) if len(foreign) < 4 else plural(len(foreign), "table")
+        notes.append(f"foreign tables are not judged, and their rows not read: {some}")
     if catalog.unrecorded:
         notes.append(catalog.unrecorded)
     if not tables:

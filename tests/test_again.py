@@ -283,7 +283,9 @@ DEFAULTS = """
     CREATE TABLE things (id int PRIMARY KEY, owner int DEFAULT 0 REFERENCES owners ON DELETE SET DEFAULT);
     INSERT INTO things VALUES (1, 1), (2, 1);
 """
-NO_DEFAULT = "1 of 2 rows of public.owners cannot be deleted: the default of public.things.owner, 0, is no row of public.owners"
+NO_DEFAULT = (
+    "1 of 2 rows of public.owners cannot be deleted: the default of public.things.owner, 0, is no row of public.owners"
+)
 
 
 def test_a_row_whose_lack_leads_to_another_question_is_looked_for_again(

@@ -255,15 +255,23 @@ def test_a_table_dropped_on_the_primary_ends_only_its_probe(replicated: Replicat
 
 @pytest.mark.embedded
 def test_an_unlogged_table_is_not_read_on_a_standby(replicated: Replicated) -> None:
-    here, there = replicated.database(TABLES, "ALTER TABLE gate SET UNLOGGED")
-    with here:
-        result = consistent(audit(there, reference("gate") + reference("larger"), select=ORPHANS))
-    (left,) = [entry for entry in result.coverage if entry.reason]
-    assert (left.object.table, left.reason, left.detail) == (
-        "gate",
-        "unsupported",
-        "public.gate is unlogged and cannot be read on a standby",
+    here, there = replicated.database(
+        TABLES,
+        "ALTER TABLE gate SET UNLOGGED",
+        "CREATE TABLE parts (id int, target int) PARTITION BY LIST (id)",
+        "CREATE UNLOGGED TABLE part PARTITION OF parts DEFAULT",
     )
+    with here:
+        config = reference("gate") + reference("larger") + reference("parts")
+        result = consistent(audit(there, config, select=ORPHANS))
+    left = {entry.object.table: (entry.reason, entry.detail) for entry in result.coverage if entry.reason}
+    assert left == {
+        "gate": ("unsupported", "public.gate is unlogged and cannot be read on a standby"),
+        "parts": (
+            "unsupported",
+            "public.part, a partition of public.parts, is unlogged and cannot be read on a standby",
+        ),
+    }
     assert titles(result) == [orphan("larger")]
 
 
