@@ -29,6 +29,7 @@ from auditor.config import merged
 from auditor.connection import Target
 from auditor.errors import UsageError
 from auditor.history import REPORTS, VERSION, History
+from auditor.run import Progress
 from auditor.runs import finder
 from tests.conftest import Make, embedded
 from tests.helpers import audit, content, login, plain_environment, run_auditor, titles
@@ -731,6 +732,37 @@ def test_summaries_are_waited_for_if_that_pays(summarised: str) -> None:
             connection.execute("CHECKPOINT")
 
         assert _told(session, now, next_xid, 1000, checkpoint) == now
+
+
+@pytest.mark.embedded
+def test_an_audit_waits_for_the_summary_that_spares_it_much_reading(summarised: str) -> None:
+    """From one end to the other: the next checkpoint comes while it waits, and the large table is not read."""
+    with psycopg.connect(summarised, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        # As if reading it would take longer than the next checkpoint may: in truth it is small.
+        connection.execute("UPDATE pg_class SET relpages = 200000000, reltuples = 2e10 WHERE oid = 'largest'::regclass")
+        settled(connection)
+        first = watched(summarised)
+        connection.execute("INSERT INTO gate VALUES (130, -130)")
+        waited = 0
+
+        def told(progress: Progress) -> None:
+            nonlocal waited
+            if progress.reading == ("the server's summary of its log, once it is there",):
+                waited += 1
+                if waited == 1:
+                    connection.execute("CHECKPOINT")
+
+        settings = merged(tomllib.loads(WATCHED), {"select": CHOSEN, "jobs": 1})
+        auditor = Auditor(settings, Target(summarised), report=told)
+        auditor.since = lambda *_: first
+        second = auditor.run()
+        connection.execute("VACUUM ANALYZE")
+        assert waited > 0
+        assert "largest" in skipped(second)
+        assert "gate" not in skipped(second)
+        assert "its write-ahead log names no block of theirs" in second.notes[0]
+        assert findings(second) == findings(watched(summarised)) != findings(first)
 
 
 @pytest.mark.embedded
