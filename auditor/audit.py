@@ -674,10 +674,13 @@ def _named(finding: Finding, check: Check) -> Finding:
 
 
 def _once(findings: list[Finding], checks: tuple[Check, ...]) -> tuple[list[Finding], dict[tuple[str, Object], str]]:
-    """One finding per defect: the check that supersedes the others reports it. With what is reported so, and by which check."""
+    """One finding per defect: the check that supersedes the others reports it. With what is reported so, and by which check.
+
+    What a check has to say twice of one object is one finding, as grave as the gravest.
+    """
     silenced = {check.id: set(check.supersedes) for check in checks}
     by_defect: dict[object, list[Finding]] = defaultdict(list)
-    for finding in findings:
+    for finding in sorted(findings, key=lambda finding: finding.severity.rank):
         by_defect[finding.defect or (finding.check, finding.fingerprint)].append(finding)
     kept: dict[str, Finding] = {}
     elsewhere: dict[tuple[str, Object], str] = {}
