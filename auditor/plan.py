@@ -96,7 +96,7 @@ def _below(probe: Probe, table: Table, catalog: Catalog) -> Iterator[Table]:
     it leaves them out."""
     of = probe.referenced if isinstance(probe, Relation) else probe.table
     whole = isinstance(probe, Matching | Relation) and not probe.only
-    beside = isinstance(probe, Relation) and table in dict.fromkeys(one for one, _ in probe.beyond)
+    beside = isinstance(probe, Relation) and any(table is one for one, _ in probe.beyond)
     if table.kind == "r" and not beside and not (whole and table is of):
         return
     todo = list(table.children)
