@@ -325,6 +325,20 @@ def lose(doubt: Doubt) -> None:
     doubt.gone, doubt.places = doubt.places, ()
 
 
+def test_what_is_not_there_counts_after_as_many_readings_as_looks_or_a_long_time() -> None:
+    probe: Any = None
+    absent, slow = (Doubt(probe, doubt_of(0), 0.0) for _ in range(2))
+    for _ in range(LOOKS):
+        assert not absent.certain(5.0, 0.5)
+        absent.read(doubt_of(0), 5.0)
+    assert absent.certain(5.0, 0.5)
+    slow.read(doubt_of(0), 5.0)
+    assert not slow.certain(6.0, 0.5)
+    slow.read(doubt_of(0), 6.0)
+    assert slow.certain(6.0, 0.5)
+    assert not slow.certain(5.9, 0.5)
+
+
 def test_readings_are_compared_by_the_keys_of_their_rows() -> None:
     probe: Any = None
     doubt = Doubt(probe, doubt_of(2, "a", "b"), 0.0)
