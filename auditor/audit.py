@@ -313,7 +313,7 @@ class Auditor:
     _coverage: list[Coverage] = field(default_factory=list)
     _position: Position | None = None
     _mark: Mark | None = None  # where rows are read
-    _questions: Questions = field(init=False)
+    _questions: Questions = field(init=False, repr=False)
     _earlier: Earlier | None = None
     _answers: list[Given] = field(default_factory=list)
 

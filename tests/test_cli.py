@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -537,6 +538,27 @@ def test_what_nobody_foresaw_is_one_line_and_no_finding(
     line = one_line(command("audit", database()), 3)
     assert line.startswith("internal error: KeyError in tests/test_cli.py, line ")
     assert "a value" not in line
+
+
+def test_a_traceback_shows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even one with the variables of each call, as pytest and others print them."""
+    from auditor.audit import Auditor
+    from auditor.config import Settings
+    from auditor.connection import Session, Target
+
+    def fails(self: Session, target: Target) -> None:
+        raise KeyError("unforeseen")
+
+    monkeypatch.setattr(Session, "__init__", fails)
+    target = Target("postgresql://me:hunter2@127.0.0.1:1/db", {"password": "hunter2"})
+    try:
+        Auditor(Settings(), target).run()
+    except KeyError as error:
+        text = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+    assert "Target(" in text
+    assert "hunter2" not in text.replace(
+        'Target("postgresql://me:hunter2@127.0.0.1:1/db", {"password": "hunter2"})', ""
+    )
 
 
 # --- interrupted ---------------------------------------------------------------------------------------------------

@@ -221,6 +221,16 @@ def test_every_setting_is_in_force(database: Make, version: int, preset: str | N
     assert [name for name, setting, boot in switches if setting != boot] == []
 
 
+def test_a_superuser_is_told_in_the_servers_own_language(database: Make) -> None:
+    dsn = database()
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(
+            f"ALTER DATABASE {psycopg.conninfo.conninfo_to_dict(dsn)['dbname']} SET lc_messages = 'POSIX'".encode()
+        )
+    with Session(Target(dsn)) as session:
+        assert in_force(session)["lc_messages"] == "C"
+
+
 def test_nothing_of_it_outlives_the_transaction(database: Make) -> None:
     with Session(Target(database())) as session:
         before: dict[Any, Any] = dict(session._connection.execute("SELECT name, setting FROM pg_settings").fetchall())
