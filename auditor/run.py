@@ -107,6 +107,7 @@ class Runner:
     _begun: dict[int, Sliced] = field(default_factory=dict)  # by the number of a task
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sessions: set[Session] = field(default_factory=set)
+    _silent: list[Session] = field(default_factory=list)  # closed; what they asked may still run on the server
     _stopped: threading.Event = field(default_factory=threading.Event)
     _unreachable: str = ""
     ways: Counter[str] = field(default_factory=Counter)
@@ -623,6 +624,7 @@ class Runner:
     def _connect(self) -> Session | None:
         """A new session, or None when the server stays away; then nobody waits for it again in this run. None, too, where
         others have a session and there seems to be no other."""
+        began = time.monotonic()
         for attempt, patience in enumerate((*_PATIENCE, None), 1):
             if self.stopped or self._unreachable:
                 return None
@@ -631,7 +633,8 @@ class Runner:
             except CannotConnectError as error:
                 if attempt >= _ALONE and self._open():
                     return None
-                if patience is None:
+                # Without an answer an attempt is a wait of its own.
+                if patience is None or time.monotonic() - began > sum(_PATIENCE):
                     self._unreachable = str(error)
                     return None
                 self._stopped.wait(patience * random.uniform(0.8, 1.2))
@@ -639,6 +642,9 @@ class Runner:
                 with self._lock:
                     self._sessions.add(session)
                     self._unreachable = ""
+                    silent, self._silent = self._silent, []
+                for lost in silent:
+                    lost.cancel_left_behind()
                 return session
         return None
 
@@ -646,4 +652,5 @@ class Runner:
         if session is not None:
             with self._lock:
                 self._sessions.discard(session)
+                self._silent.append(session)
             session.close()

