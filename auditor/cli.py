@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 class _InterruptedError(AuditorError):
     """Stopped by a signal before a report could be written."""
 
-    exit_code = 4
-
 
 class _DiedError(AuditorError):
     """Ended by something that should not happen."""
@@ -530,8 +528,8 @@ def audit(
 ) -> None:
     """Audit a database: introspect, check, report.
 
-    Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 could not connect, or another
-    audit holds --lock-file; 4 incomplete, something asked for was not checked.
+    Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 no report: could not connect,
+    interrupted too early, or another audit holds --lock-file; 4 incomplete, something asked for was not checked.
     """
     from auditor.audit import Auditor
 

@@ -361,7 +361,11 @@ class Session:
             yield self._query
         finally:
             if not self._connection.closed and self._connection.info.transaction_status != pq.TransactionStatus.IDLE:
-                self._connection.execute(b"ROLLBACK")
+                try:
+                    self._connection.execute(b"ROLLBACK")
+                except psycopg.OperationalError:
+                    if self.alive:  # else the transaction ended with the session
+                        raise
 
     @contextmanager
     def transaction(self) -> Iterator[Fetch]:

@@ -569,6 +569,44 @@ def test_an_interrupt_waits_for_no_silent_network(database: Make, tmp_path: Path
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_the_catalog_is_read_waits_for_no_silent_network(
+    database: Make, tmp_path: Path, number: int
+) -> None:
+    dsn = database(SCHEMA, "CREATE INDEX ON users ((id + 1))")
+    with (
+        network(dsn) as way,
+        psycopg.connect(dsn) as holding,
+        psycopg.connect(dsn, autocommit=True) as watching,
+    ):
+        holding.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        with started(way.through, tmp_path, "--lock-timeout", "60s", "-f", "json:report.json") as auditor:
+            wait_until(watching, "pg_get_indexdef", there=True, seconds=30)
+            way.silence()
+            auditor.send_signal(number)
+            sent = time.monotonic()
+            out, err = auditor.communicate(timeout=60)
+        assert time.monotonic() - sent < 12  # five for the cancel
+    assert (auditor.returncode, out) == (3, ""), err
+    assert err == "auditor: interrupted before a report could be written\n"
+    assert not (tmp_path / "report.json").exists()
+
+
+@pytest.mark.once
+def test_an_interrupted_query_waits_for_no_silent_network(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the thread that signals go to. psycopg alone would wait five seconds for the cancel, and five more."""
+    bounded(monkeypatch)
+    with network(database()) as way, Session(Target(way.through)) as session:
+        with pytest.raises(KeyboardInterrupt), session.transaction() as fetch:
+            way.silence()
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+            sent = time.monotonic()
+            fetch("SELECT pg_catalog.pg_sleep(60)")
+        assert time.monotonic() - sent < 4
+        assert not session.alive
+
+
+@pytest.mark.once
 def test_a_server_that_never_says_a_word_is_not_waited_for(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     bounded(monkeypatch)
     with network(database()) as way:
