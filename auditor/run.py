@@ -33,6 +33,7 @@ from auditor.watchdog import watching
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
 _LONGEST_REST = 60.0
+_LONGEST_IDLE = 45.0  # of it with a transaction open, which the server would end after a minute
 _GIVEN = 19  # seconds that the pace `gentle` rests for each it reads while others are active; 1 while nobody is
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to reach a server that went away
 _ALONE = 3  # attempts of one worker while another has its connection: there may be no more than that
@@ -611,7 +612,8 @@ class Runner:
         def rested(text: str) -> list[Row]:
             started = time.monotonic()
             rows = fetch(text)
-            session.gave_way.wait(min(self._rest(time.monotonic() - started), max(age.left / 4, 0)))
+            rest = min(self._rest(time.monotonic() - started), _LONGEST_IDLE, max(age.left / 4, 0))
+            session.gave_way.wait(rest)
             return rows
 
         return rested

@@ -597,11 +597,16 @@ def test_an_interrupted_query_waits_for_no_silent_network(database: Make, monkey
     """Of the thread that signals go to. psycopg alone would wait five seconds for the cancel, and five more."""
     bounded(monkeypatch)
     with network(database()) as way, Session(Target(way.through)) as session:
-        with pytest.raises(KeyboardInterrupt), session.transaction() as fetch:
-            way.silence()
-            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-            sent = time.monotonic()
-            fetch("SELECT pg_catalog.pg_sleep(60)")
+
+        def query() -> None:
+            with session.transaction() as fetch:
+                way.silence()
+                threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+                fetch("SELECT pg_catalog.pg_sleep(60)")
+
+        sent = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            query()
         assert time.monotonic() - sent < 4
         assert not session.alive
 
@@ -678,6 +683,53 @@ def test_a_database_with_one_connection_left_is_audited_on_that_one(database: Ma
     assert result.run.status == "complete"
     (note,) = [note for note in result.notes if "nobody watched" in note]
     assert "too many connections" in note
+
+
+@pytest.mark.parametrize(
+    ("name", "since"),
+    [("idle_in_transaction_session_timeout", 13), ("idle_session_timeout", 14), ("transaction_timeout", 17)],
+)
+def test_limits_that_are_preset_end_no_session(database: Make, version: int, name: str, since: int) -> None:
+    if version < since:
+        pytest.skip(f"for PostgreSQL {since} and later")
+    dsn = database(TABLES)
+    reader = login(dsn, READ, f"ALTER ROLE {{role}} SET {name} = '100ms'")
+    with Session(Target(reader)) as session:
+        for _ in range(2):
+            time.sleep(0.3)
+            with session.transaction() as fetch:
+                time.sleep(0.3)
+                assert fetch("SELECT 1") == [("1",)]
+        assert session.alive
+    with held(dsn, GATED, through=reader) as (gate, running):
+        first = gate.waiting()
+        watched(gate)
+        time.sleep(0.3)
+        assert gate.waiting() == first
+        gate.open()
+        result = consistent(running.result(30))
+    assert titles(result) == ALL
+    assert result.run.status == "complete"
+    assert not [note for note in result.notes if "nobody watched" in note]
+
+
+def test_a_limit_that_ends_a_session_before_it_can_be_lifted_is_named(
+    database: Make, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it may over a slow network."""
+    if version < 14:
+        pytest.skip("for PostgreSQL 14 and later")
+    dsn = database(TABLES)
+    reader = login(dsn, READ, "ALTER ROLE {role} SET idle_session_timeout = '1ms'")
+    pin = Session._pin
+
+    def late(session: Session) -> str:
+        time.sleep(0.2)
+        return pin(session)
+
+    monkeypatch.setattr(Session, "_pin", late)
+    with pytest.raises(CannotConnectError, match="the server ended the session: .* idle-session timeout"):
+        audit(reader, select=ORPHANS)
 
 
 # --- the disk is full ------------------------------------------------------------------------------------------------
