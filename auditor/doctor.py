@@ -142,6 +142,9 @@ def _privileges(catalog: Catalog) -> Iterator[Advice]:
     foreign = [t for t in catalog.tables.values() if t.kind == "f"]
     if foreign:
         yield Advice("note", f"foreign tables are not read: {_some(foreign)}")
+    divided = [t for t in tables if t.oid in catalog.foreign_partitions]
+    if divided:
+        yield Advice("problem", f"not read, because partitions of them are foreign tables: {_some(divided)}")
     unlogged = [t for t in tables if catalog.lost(t)]
     if unlogged:
         yield Advice("problem", f"unlogged tables cannot be read on a standby: {_some(unlogged)}")

@@ -68,6 +68,8 @@ def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
         if not table.holds_rows:
             kind = {"f": "a foreign table", "v": "a view", "m": "a materialized view"}[table.kind]
             return "unsupported", f"{table.sql} is {kind}"
+        if table.oid in catalog.foreign_partitions and not isinstance(probe, Planned):
+            return "unsupported", f"{table.sql} has a foreign partition, {catalog.foreign_partitions[table.oid].sql}"
         if catalog.lost(table):
             return "unsupported", f"{table.sql} is unlogged and cannot be read on a standby"
         if not table.schema_usable:

@@ -728,7 +728,7 @@ def test_a_limit_that_ends_a_session_before_it_can_be_lifted_is_named(
         return pin(session)
 
     monkeypatch.setattr(Session, "_pin", late)
-    with pytest.raises(CannotConnectError, match="the server ended the session: .* idle-session timeout"):
+    with pytest.raises(CannotConnectError, match=r"the server ended the session: .* idle-session timeout"):
         audit(reader, select=ORPHANS)
 
 
