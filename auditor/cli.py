@@ -579,15 +579,23 @@ def audit(
         from auditor.lock import hold
 
         hold(Path(settings.audit.lock_file))
-    result = auditor.run() if past is None else past.told(auditor.run())
+    result = auditor.run()
+    unknown: UsageError | None = None  # why nothing is known of earlier runs; told once the reports are written
+    if past is not None:
+        try:
+            result = past.told(result)
+        except UsageError as error:
+            unknown = error
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
     _write(result, outputs, color, quiet=quiet, verbose=verbose)
     try:
+        if unknown is not None:
+            raise unknown
         if past is not None:
             past.record(result, settings.history.keep)
     finally:
-        failed = notifier.tell(result) if notifier else ""
+        failed = notifier.tell(result) if notifier and unknown is None else ""  # else all would be new
         if failed:
             print(f"auditor: {failed}", file=sys.stderr)
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))

@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -37,7 +38,7 @@ from auditor.audit import open_catalog
 from auditor.connection import _OF_THE_SESSION, Session, Target
 from auditor.errors import CannotConnectError
 from auditor.run import TRIES
-from tests.conftest import Make, embedded_server
+from tests.conftest import MAJOR, RUN, Make, embedded_server
 from tests.helpers import audit, login, plain_environment, titles
 from tests.test_cli import BIG, LAST_LINE, SCHEMA, SLOW, started, wait_until
 from tests.test_cli import ORPHANS as ONLY_ORPHANS
@@ -56,6 +57,7 @@ from tests.test_run import (
     outcomes,
     reference,
 )
+from tests.test_samples import docker
 
 ALL = [orphan("gate"), orphan("larger"), orphan("largest")]
 
@@ -631,6 +633,80 @@ def test_a_server_that_never_says_a_word_is_not_waited_for(database: Make, monke
             Session(target)
 
 
+@dataclass(frozen=True)
+class Apart:
+    """A server in a container, on a network of its own that it can be taken off."""
+
+    container: str
+    network: str
+
+    @property
+    def dsn(self) -> str:
+        where = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.container)
+        return f"host={where.stdout.strip()} user=postgres password=postgres connect_timeout=2"
+
+    def asked(self, query: str) -> str:
+        """The answer of a session inside."""
+        return docker("exec", self.container, "psql", "-U", "postgres", "-Atc", query, check=False).stdout.strip()
+
+
+@pytest.fixture
+def apart() -> Iterator[Apart]:
+    name, label = f"auditor-test-{uuid.uuid4().hex[:12]}", f"auditor-test-run={RUN}"
+    docker("network", "create", "--label", label, name)
+    with ExitStack() as ending:
+        ending.callback(docker, "network", "rm", name, check=False)
+        run = ("run", "--detach", "--rm", "--label", label, "--network", name, "--env", "POSTGRES_PASSWORD=postgres")
+        made = Apart(docker(*run, f"postgres:{MAJOR or 18}").stdout.strip(), name)
+        ending.callback(docker, "rm", "--force", "--volumes", made.container, check=False)
+        end = time.monotonic() + 60
+        # The server that the image starts to initialise itself listens on no address.
+        while docker("exec", made.container, "pg_isready", "-q", "-h", "127.0.0.1", check=False).returncode:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        yield made
+
+
+@pytest.mark.docker
+@pytest.mark.once
+@pytest.mark.parametrize("notices", ["kernel", "who watches"])
+def test_a_network_that_drops_everything_ends_the_run_with_what_is_done(
+    apart: Apart, notices: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is acknowledged any more, and nobody is told, at neither end."""
+    monkeypatch.setattr("auditor.run._PATIENCE", ())
+    few = {"keepalives_idle": "2", "keepalives_interval": "1", "keepalives_count": "2", "tcp_user_timeout": "4000"}
+    if notices == "kernel":  # at both ends
+        for name, value in few.items():
+            monkeypatch.setitem(_OF_THE_SESSION, name.replace("keepalives_", "tcp_keepalives_"), value)
+        through = psycopg.conninfo.make_conninfo(apart.dsn, **few)
+    else:
+        soon_noticed(monkeypatch)
+        through = apart.dsn
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(apart.dsn, autocommit=True) as connection:
+            connection.execute(TABLES.encode())
+            gate = Gate(connection)
+            running = pool.submit(
+                audit, through, SECOND, select=ORPHANS, jobs=1, statement_timeout=600.0, lock_timeout=600.0
+            )
+            gate.waiting()
+            watched(gate)
+            docker("network", "disconnect", apart.network, apart.container)
+        result = consistent(running.result(90))
+    assert outcomes(result) == {
+        "gate": ("failed", None),
+        "larger": ("not_checked", "lost_connection"),
+        "largest": ("not_checked", "lost_connection"),
+    }
+    if notices == "kernel":
+        ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'auditor'"
+        end = time.monotonic() + 30
+        while apart.asked(ours) != "0":
+            assert time.monotonic() < end
+            time.sleep(0.5)
+
+
 # --- nothing is left behind ------------------------------------------------------------------------------------------
 
 
@@ -792,3 +868,21 @@ def test_a_full_disk_behind_the_output_is_told(database: Make, options: tuple[st
     said = done.stderr.splitlines()
     assert said[-1] == "auditor: cannot write the report to standard output: No space left on device"
     assert not [line for line in said[:-1] if not LAST_LINE.fullmatch(line)]
+
+
+@pytest.mark.once
+def test_a_history_that_is_spoilt_meanwhile_costs_no_report(database: Make, tmp_path: Path) -> None:
+    dsn = database(SCHEMA, BIG)
+    (tmp_path / "auditor.toml").write_text(SLOW)
+    options = (*ONLY_ORPHANS, "--jobs", "1", "--history", "history.db", "-f", "json:report.json")
+    with psycopg.connect(dsn, autocommit=True) as watching, started(dsn, tmp_path, *options) as auditor:
+        wait_until(watching, "pg_sleep(0.3)", there=True, seconds=30)
+        (tmp_path / "history.db").write_text("no database any more" * 100)
+        auditor.send_signal(signal.SIGINT)
+        out, err = auditor.communicate(timeout=30)
+    assert auditor.returncode == 2, err
+    assert LAST_LINE.fullmatch(out.rstrip("\n"))
+    assert err.splitlines()[1:] == [
+        "auditor: the history in sqlite:///history.db cannot be used: file is not a database"
+    ]
+    assert (tmp_path / "report.json").exists()
