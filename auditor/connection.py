@@ -305,7 +305,7 @@ class Session:
                 wanted = ", ".join(f"({literal(name)}, {literal(value)})" for name, value in _OF_THE_SESSION.items())
                 fetch(
                     "SELECT pg_catalog.set_config(s.name, w.value, false) FROM pg_catalog.pg_settings AS s"
-                    f" JOIN (VALUES {wanted}) AS w (name, value) ON w.name = s.name"
+                    f" JOIN (VALUES {wanted}) AS w (name, value) ON w.name = s.name WHERE s.context = 'user'"
                 )
                 fetch("COMMIT")
             return settings

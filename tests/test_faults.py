@@ -415,13 +415,13 @@ def soon_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("auditor.watchdog._LOOK", 0.5)
 
 
-def watched(gate: Gate) -> None:
+def watched(connection: Connection) -> None:
     """Waits until who watches has looked: a look ends with ROLLBACK, and the session that reads is at something else."""
     end = time.monotonic() + 20
     looked = (
         "SELECT 1 FROM pg_stat_activity WHERE application_name = 'auditor' AND (state, query) = ('idle', 'ROLLBACK')"
     )
-    while not gate.connection.execute(f"{looked} AND datname = current_database()".encode()).rowcount:
+    while not connection.execute(f"{looked} AND datname = current_database()".encode()).rowcount:
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -433,7 +433,7 @@ def test_who_watches_notices_a_server_that_answers_nobody(database: Make, monkey
     dsn = database(TABLES)
     with network(dsn) as way, held(dsn, SECOND, through=way.through) as (gate, running), closing(way):
         gate.waiting()
-        watched(gate)
+        watched(gate.connection)
         way.silence()
         result = consistent(running.result(30))
     assert outcomes(result) == {
@@ -441,6 +441,27 @@ def test_who_watches_notices_a_server_that_answers_nobody(database: Make, monkey
         "larger": ("not_checked", "lost_connection"),
         "largest": ("not_checked", "lost_connection"),
     }
+
+
+@pytest.mark.once
+def test_who_watches_notices_it_while_the_catalog_is_read(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    soon_noticed(monkeypatch)
+    monkeypatch.setattr("auditor.audit._UNWATCHED", 0.05)
+    dsn = database(TABLES, "CREATE INDEX ON gate ((id + 1))")
+    with (
+        psycopg.connect(dsn) as holding,
+        psycopg.connect(dsn, autocommit=True) as watching,
+        ThreadPoolExecutor(1) as pool,
+        network(dsn) as way,
+        Session(Target(way.through, lock_timeout=60)) as session,
+    ):
+        holding.execute("LOCK TABLE gate IN ACCESS EXCLUSIVE MODE")
+        reading = pool.submit(open_catalog, session)
+        wait_until(watching, "pg_get_indexdef", there=True, seconds=30)
+        watched(watching)
+        way.silence()
+        with pytest.raises(CannotConnectError, match="lost connection, the server did not answer for 1 s"):
+            reading.result(20)
 
 
 @pytest.mark.once
@@ -452,7 +473,7 @@ def test_what_was_asked_of_who_fell_silent_is_cancelled_once_the_server_answers_
     dsn = database(TABLES)
     with network(dsn) as way, held(dsn, SECOND, through=way.through) as (gate, running), closing(way):
         first = gate.waiting()
-        watched(gate)
+        watched(gate.connection)
         way.silence(new=False)
         assert gate.waiting(after=first) != first
         until(gate, first, None)  # though the network has told the server nothing
@@ -473,7 +494,7 @@ def test_a_server_that_is_frozen_and_goes_on_later(monkeypatch: pytest.MonkeyPat
             (postmaster,) = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchone() or ("",)
         with held(dsn, SECOND) as (gate, running):
             first = gate.waiting()
-            watched(gate)
+            watched(gate.connection)
             found = gate.connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'auditor'")
             frozen = [int(postmaster.split()[0]), *(pid for (pid,) in found.fetchall())]
             for pid in frozen:
@@ -520,7 +541,7 @@ def test_load_that_nobody_can_see_any_more_is_not_waited_for(database: Make, mon
         closing(way),
     ):
         busy = pool.submit(other.execute, "SELECT pg_sleep(600)")
-        watched(gate)
+        watched(gate.connection)
         time.sleep(0.5)
         assert not running.done()
         way.silence()
@@ -691,7 +712,7 @@ def test_a_network_that_drops_everything_ends_the_run_with_what_is_done(
                 audit, through, SECOND, select=ORPHANS, jobs=1, statement_timeout=600.0, lock_timeout=600.0
             )
             gate.waiting()
-            watched(gate)
+            watched(gate.connection)
             docker("network", "disconnect", apart.network, apart.container)
         result = consistent(running.result(90))
     assert outcomes(result) == {
@@ -779,7 +800,7 @@ def test_limits_that_are_preset_end_no_session(database: Make, version: int, nam
         assert session.alive
     with held(dsn, GATED, through=reader) as (gate, running):
         first = gate.waiting()
-        watched(gate)
+        watched(gate.connection)
         time.sleep(0.3)
         assert gate.waiting() == first
         gate.open()
