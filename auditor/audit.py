@@ -10,7 +10,7 @@ import uuid
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -19,14 +19,15 @@ import psycopg
 
 from auditor import __version__
 from auditor.catalog.model import Catalog, Server, Statement, Table
-from auditor.catalog.read import read_catalog, read_locked
+from auditor.catalog.read import Wanted, read_catalog, read_locked
 from auditor.check import Ask, Depth, Finding, NotChecked, Object, Severity
 from auditor.check import Past as Past
 from auditor.connection import Session, Target, reason_of
 from auditor.earlier import Earlier, Given, Known, Mark, Position, Questions, Resumed, Since, mark, position
 from auditor.errors import CannotConnectError, ConfigError, UsageError
 from auditor.patterns import Scope
-from auditor.probe import Constants, Planned, Probe
+from auditor.probe import Constants, Failure, Planned, Probe
+from auditor.probe.samples import Samples
 from auditor.registry import Check, load, matching, selected
 from auditor.text import listed, one_line, plural
 from auditor.watchdog import watching
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from auditor.plan import Plan, Task
     from auditor.probe import Answer
     from auditor.probe.slices import Sliced
-    from auditor.run import Failure, Runner
+    from auditor.run import Runner
 
 SCHEMA_VERSION = 1
 
@@ -243,7 +244,10 @@ _UNWATCHED = 0.4  # seconds of reading the catalog before somebody looks who wai
 
 
 def open_catalog(
-    session: Session, *, statistics: bool = True, meanwhile: Callable[[], object] = lambda: None
+    session: Session,
+    *,
+    statistics: Wanted | None = lambda _: True,
+    meanwhile: Callable[[], object] = lambda: None,
 ) -> Catalog:
     """The catalog of the session's database, read in one transaction.
 
@@ -315,8 +319,6 @@ class Auditor:
         started = datetime.now(UTC).isoformat(timespec="milliseconds")
         run = Run(str(uuid.uuid4()), started, started, self.settings.audit.depth.value, "incomplete", self._options())
         catalog, made, checks = self._planned()
-        from auditor.probe.textbook import Samples
-
         if self._position is not None:
             self._mark = mark(self._position, catalog, run.id, run.started_at)
         self._questions = Questions(catalog, Samples(self.settings.audit.samples, self.settings.audit.deny))
@@ -373,9 +375,10 @@ class Auditor:
 
     def _waiting(self, tasks: int, cost: float) -> Callable[[], None]:
         """Tells that the server's summaries are waited for."""
-        from auditor.run import Progress
 
         def told() -> None:
+            from auditor.run import Progress
+
             seconds = time.monotonic() - self._started
             self.report(Progress(0, tasks, 0.0, cost, ("the server's summary of its log, once it is there",), seconds))
 
@@ -398,8 +401,13 @@ class Auditor:
         with Session(self.target) as session:
             if options.depth != Depth.CATALOG:
                 self._position = position(session)
-            # The distribution of values matters to who reads them.
-            read = open_catalog(session, statistics=options.depth != Depth.CATALOG, meanwhile=_load_judges)
+            rows = options.depth != Depth.CATALOG
+            read = open_catalog(
+                session,
+                # The distribution of values matters to who reads them; what is asked is asked of a table in scope.
+                statistics=(lambda table: scope.holds(table.object())) if rows else None,
+                meanwhile=lambda: _load_judges(rows=rows and self.since is None),
+            )
             self._read_at = time.monotonic()
             from auditor.catalog.infer import complete, configured_predicates
             from auditor.plan import plan
@@ -424,9 +432,6 @@ class Auditor:
         """Asks the rows; returns how many were examined."""
         if not made.tasks:
             return 0
-        from auditor.run import Failure
-
-        options = self.settings.audit
         examined = 0
         further: list[Check] = []
         results, details, stopped = self._results(made.tasks, catalog)
@@ -467,7 +472,7 @@ class Auditor:
         if further:
             from auditor.plan import plan
 
-            next_ = plan(catalog, further, options.depth)
+            next_ = plan(catalog, further, self.settings.audit.depth)
             if stopped is not None:
                 next_.give_up(stopped.reason, stopped.detail)
             examined += self._execute(next_, catalog)
@@ -477,14 +482,14 @@ class Auditor:
     def _results(self, tasks: list[Task], catalog: Catalog) -> tuple[list[Answer | Failure], list[str], Failure | None]:
         """An answer or a failure for each task, and where an answer was taken over, how it came; and why the run has
         stopped, if it has."""
-        from auditor.gauge import Gauge, Limits
-        from auditor.run import Runner
-
         taken = [self._earlier.answer(task.probe) if self._earlier else None for task in tasks]
         asked = [task for task, known in zip(tasks, taken, strict=True) if known is None]
         results: Iterator[Answer | Failure] = iter(())
         runner: Runner | None = None
         if asked:
+            from auditor.gauge import Gauge, Limits
+            from auditor.run import Runner
+
             options = self.settings.audit
             deadline = self._started + (options.time_budget or math.inf)
             samples = self._questions.samples
@@ -759,12 +764,14 @@ def _validate_ignores(entries: tuple[Ignore, ...]) -> None:
 _ROW = "one_row"
 
 
-def _load_judges() -> None:
-    """Imports what the catalog is judged with: the inference, the checks and all that they need."""
+def _load_judges(*, rows: bool) -> None:
+    """Imports what the catalog is judged with: the inference, the checks and all that they need; with `rows` what asks them."""
     import auditor.catalog.infer
-    import auditor.plan  # noqa: F401
+    import auditor.plan
 
     load()
+    if rows:
+        import auditor.run  # noqa: F401
 
 
 def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table, str]]) -> None:
@@ -892,9 +899,20 @@ def beyond(depth: Depth, skipped: int) -> str:
     return _BEYOND[depth].format(skipped=what)
 
 
+def _plain(value: Any) -> Any:
+    """As asdict of dataclasses, which copies every string and number on its way, and takes four times as long."""
+    if isinstance(value, tuple | list):
+        return [_plain(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if is_dataclass(value):
+        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
+    return value
+
+
 def to_json(audit: Audit) -> dict[str, Any]:
     """The audit as the contract's JSON report."""
-    data = asdict(audit)
+    data: dict[str, Any] = _plain(audit)
     for finding in data["findings"]:
         del finding["defect"]
     return {"schema_version": data.pop("schema_version"), **data}

@@ -1145,7 +1145,7 @@ def explain_delete(
         config, pace=pace, statement_timeout=statement_timeout, lock_timeout=lock_timeout, trust_owner=trust_owner
     )
     with Session(_target(settings, "", host, port, username, dbname, allow_role)) as session:
-        catalog = complete(open_catalog(session, statistics=False), Settings(audit=settings.audit), suspect=False)
+        catalog = complete(open_catalog(session, statistics=None), Settings(audit=settings.audit), suspect=False)
         found = find(session, catalog, table)
         where, said = condition(catalog, found, key) if key else ("", "")
         made = explain(session, catalog, found, where, said)

@@ -63,6 +63,8 @@ class Default:
 
 def default_of(catalog: Catalog, column: Column) -> Default | None:
     """The column's own default, or its domain's; None where it is NULL, or computed by the server (identity, generated)."""
+    if column.default is None and column.type_oid == column.base_oid:  # no domain
+        return None
     kind = catalog.types.get(column.type_oid)
     of_domain = kind if kind is not None and kind.kind == "d" else None
     text = column.default if column.default is not None or of_domain is None else of_domain.default

@@ -37,7 +37,7 @@ def examine(settings: Settings, target: Target) -> tuple[Advice, ...]:
 
 def _read(settings: Settings, target: Target) -> tuple[Catalog, dict[str, Any], bool]:
     with Session(target) as session:
-        catalog = complete(open_catalog(session, statistics=False), Settings(audit=settings.audit), suspect=False)
+        catalog = complete(open_catalog(session, statistics=None), Settings(audit=settings.audit), suspect=False)
         with session.transaction() as fetch:
             ((row,),) = fetch(f"SELECT pg_catalog.row_to_json(q) FROM ({query('doctor', catalog.server.major)}) AS q")
         return catalog, json.loads(row or "{}"), session.pooled

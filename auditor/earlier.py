@@ -40,7 +40,7 @@ from auditor.probe import (
 from auditor.text import plural
 
 if TYPE_CHECKING:
-    from auditor.probe.textbook import Samples
+    from auditor.probe.samples import Samples
     from auditor.statements import Token
 
 _SUMMARIES = 170000  # the first version that summarises its write-ahead log

@@ -25,9 +25,9 @@ from auditor.connection import Session, Target, reason_of
 from auditor.errors import UsageError
 from auditor.patterns import Scope
 from auditor.plan import chosen, hindrance
-from auditor.probe import Answer, Matching, Probe, Unmatched
+from auditor.probe import Answer, Failure, Matching, Probe, Unmatched
 from auditor.probe.textbook import WITHHELD, Samples
-from auditor.run import Failure, Runner
+from auditor.run import Runner
 from auditor.text import ident, idents, literal, one_line, plural
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from auditor.connection import Fetch, Row, Session, Target, reason_of
 from auditor.errors import CannotConnectError
 from auditor.gauge import Gauge, Limits
 from auditor.plan import Task, units
-from auditor.probe import Answer, Matching, UnansweredError
+from auditor.probe import Answer, Failure, Matching, UnansweredError
 from auditor.probe.again import LOOKS, READINGS, Doubt
 from auditor.probe.choice import TEXTBOOK, Facts
 from auditor.probe.slices import Sliceable, Sliced, sliced
@@ -39,14 +39,6 @@ _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to 
 _ALONE = 3  # attempts of one worker while another has its connection: there may be no more than that
 _LAST = 0.5  # seconds beside looking at rows that a run may take on once it has been stopped
 _WAYS = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds before what gave way to others is asked again
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why there is no answer: one of the contract's reasons, and words for the reader."""
-
-    reason: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,9 +201,9 @@ def test_what_an_administrator_took_from_everybody_is_done_without(database: Mak
     )
     lesser, usual = Read(login(dsn)), Read(dsn)
     assert (lesser.whole.server.system_identifier, lesser.whole.shown, lesser.whole.validating) == (None, {}, {})
-    assert lesser.column("t", "id").n_distinct is None
+    assert not lesser.whole.statistics
     assert usual.whole.server.system_identifier is not None
-    assert usual.column("t", "id").n_distinct == -1
+    assert usual.whole.statistics == {(usual.table("t").oid, "id"): (-1, 0)}
     assert usual.whole.shown == {"PRIMARY KEY": (1, 1)}
 
 
@@ -530,7 +530,8 @@ break';
     assert (x.comment, table.comment) == ("line\nbreak", "a table")
     assert (x.takes_null, x.may_hold_null, y.takes_null, y.may_hold_null) == (False, False, True, True)
     assert (y.collation, x.collation, y.deterministic) == (("pg_catalog", "C"), None, True)
-    assert (x.n_distinct, x.null_fraction, y.null_fraction) == (4, 0, 0.5)
+    assert found.whole.statistics[table.oid, "x"] == (4, 0)
+    assert found.whole.statistics[table.oid, "y"][1] == 0.5
     assert found.column("t", "s").default == "nextval('public.t_s_seq'::regclass)"
     assert (found.column("t", "n").type, found.column("t", "n").category) == ("numeric(10,2)[]", "A")
     assert (found.column("t", "k").type, found.column("t", "k").category) == ("uuid", "U")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from auditor.audit import open_catalog
 from auditor.catalog.model import Catalog
+from auditor.catalog.read import Wanted
 from auditor.connection import Session, Target
 from auditor.registry import identities, load
+from auditor.text import qualified
 from tests.conftest import Make
 from tests.helpers import login
 
@@ -18,17 +25,45 @@ SCRIPT = """
 """
 
 
-def catalog_of(dsn: str, *, statistics: bool = True) -> Catalog:
+def catalog_of(dsn: str, *, statistics: Wanted | None = lambda _: True) -> Catalog:
     with Session(Target(dsn)) as session:
         return open_catalog(session, statistics=statistics)
 
 
 def test_statistics_are_known_only_where_they_are_asked_for(database: Make) -> None:
-    dsn = database(SCRIPT)
-    known = catalog_of(dsn).by_name["public", "t"].by_name["filled"]
-    assert known.null_fraction == pytest.approx(0.5)
-    unasked = catalog_of(dsn, statistics=False).by_name["public", "t"].by_name["filled"]
-    assert (unasked.n_distinct, unasked.null_fraction) == (None, None)
+    other = """CREATE TABLE "T'\\t" AS TABLE t; ANALYZE "T'\\t";"""
+    dsn = database(SCRIPT, f"{other} CREATE SCHEMA beside; CREATE TABLE beside.t AS TABLE t; ANALYZE beside.t")
+    whole = catalog_of(dsn)
+    nulls = {qualified(table.schema, table.name): table.oid for table in whole.tables.values()}
+    assert {name: whole.statistics[oid, "filled"][1] for name, oid in nulls.items()} == {
+        name: pytest.approx(0.5) for name in ("public.t", "beside.t", """public."T'\\t\"""")
+    }
+    assert {oid for oid, _ in catalog_of(dsn, statistics=lambda t: "'" in t.name).statistics} == {
+        nulls["""public."T'\\t\""""]
+    }
+    assert not catalog_of(dsn, statistics=lambda _: False).statistics
+    assert not catalog_of(dsn, statistics=None).statistics
+
+
+def test_what_asks_rows_is_not_loaded_where_none_is_asked(database: Make, tmp_path: Path) -> None:
+    dsn, report = database(SCRIPT), tmp_path / "first.json"
+    script = (
+        "import sys; from auditor.cli import app\n"
+        "try: app()\n"
+        "finally: print('rows asked' if {'sqlalchemy', 'auditor.run'} & {*sys.modules} else 'none', file=sys.stderr)"
+    )
+
+    def said(*options: str) -> str:
+        command = [sys.executable, "-c", script, "audit", dsn, "-q", *options]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stderr.strip()
+
+    assert said("--depth", "catalog") == "none"
+    assert said("-f", f"json:{report}") == "rows asked"
+    again = said("--since", str(report), "-f", f"json:{tmp_path / 'second.json'}")
+    probes = json.loads((tmp_path / "second.json").read_bytes())["summary"]["probes"]
+    assert again == ("rows asked" if probes else "none")  # none as long as no transaction ends on the whole server
 
 
 def test_a_column_is_readable_by_its_own_privilege_or_the_tables(database: Make) -> None:

@@ -24,10 +24,10 @@ from auditor.check import Depth
 from auditor.config import Settings
 from auditor.connection import Fetch, Session, Target
 from auditor.plan import plan
-from auditor.probe import Answer
+from auditor.probe import Answer, Failure
 from auditor.probe.textbook import Samples
 from auditor.registry import load
-from auditor.run import TRIES, Failure, Runner
+from auditor.run import TRIES, Runner
 from tests.conftest import Make, embedded
 from tests.helpers import audit, content, login, titles
 

@@ -79,8 +79,6 @@ class Column:
     generated: str  # '' no, s stored, v virtual
     collation: tuple[str, str] | None
     deterministic: bool
-    n_distinct: float | None  # of ANALYZE, as null_fraction; None too where no row is read (depth catalog)
-    null_fraction: float | None
     readable: bool
     comment: str | None
     collatable: bool = False
@@ -538,7 +536,8 @@ class Catalog:
     `changed_collations` are those of indexes whose recorded version is not the one the library has now, with both.
     `checksums` is None where this login may not ask.
     `storage` says of each table where its rows lie (its file, that of its TOAST table) and what wrote its columns'
-    definitions; it is empty where no row is read.
+    definitions; it is empty where no row is read. `statistics` has what ANALYZE found of a table's column: n_distinct and the
+    fraction of NULLs, of the tables whose rows are asked.
     `foreign_code` is what would run under a login for which that is dangerous, by table; for other logins it is empty.
     `judged` are the tables that were asked for, and those that a finding may name beside them, by oid; None: all. Checks go
     through those, and may look up any other. `where` are conditions of the rows that were asked for, by table; None: all rows
@@ -561,6 +560,7 @@ class Catalog:
     checksums: Checksums | None = None
     foreign_code: dict[int, tuple[ForeignCode, ...]] = field(default_factory=dict)
     storage: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    statistics: dict[tuple[int, str], tuple[float | None, float | None]] = field(default_factory=dict)
     soft_deletes: dict[int, SoftDelete] = field(default_factory=dict)
     retired: dict[int, SoftDelete] = field(
         default_factory=dict

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import json
 import re
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from importlib.resources import files
@@ -33,10 +34,12 @@ from auditor.catalog.model import (
     Trigger,
     Type,
 )
-from auditor.text import ident, plural, qualified, unquoted
+from auditor.text import ident, literal, plural, qualified, unquoted
 
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
+Wanted = Callable[[Table], bool]
+Distribution = dict[tuple[int, str], tuple[float | None, float | None]]
 
 # What is read of each query, in the order in which the queries are needed.
 _QUERIES = {
@@ -46,7 +49,6 @@ _QUERIES = {
     "constraints": "oid name type table columns validated enforced deferrable deferred parent no_inherit index expression"
     " definition inherited domain",
     "types": "oid schema name kind category base under element not_null collatable default labels",
-    "statistics": "table column n_distinct null_frac",
     "columns": "table number name type type_oid not_null not_null_validated default identity generated collation_schema"
     " collation deterministic readable comment",
     "opclasses": "oid schema name default operator_schema operator",
@@ -67,9 +69,10 @@ _QUERIES = {
     "extensions": "name version recorder nested relations",
     "shown": "kind shown held",
     "storage": "table main toast stamp",
+    "statistics": "table column n_distinct null_frac",  # last: which tables are wanted is known once all are
 }
 # What only who reads rows has to know.
-_OF_ROWS = ("statistics", "storage")
+_OF_ROWS = ("storage", "statistics")
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.
 _OPTIONAL = ("control", "statistics", "shown", "activity")
@@ -79,14 +82,18 @@ _SINCE = re.compile(r"/\* (\d+)\+ \*/(.*?)/\* else \*/(.*?)/\* end \*/", re.DOTA
 _EVENTS = ((4, "insert"), (8, "delete"), (16, "update"), (32, "truncate"))
 
 
-def query(name: str, major: int, locked: Iterable[int] = ()) -> str:
+def query(name: str, major: int, locked: Iterable[int] = (), tables: Collection[str] | None = None) -> str:
     """The text of `queries/<name>.sql` for a server of that major version.
 
-    `/* 18+ */ this /* else */ that /* end */` chooses by version. `locked` are oids of which nothing is deparsed.
+    `/* 18+ */ this /* else */ that /* end */` chooses by version. `locked` are oids of which nothing is deparsed, `tables` the
+    names of those whose statistics are asked for; None: of all.
     """
     text = files("auditor.catalog").joinpath("queries", f"{name}.sql").read_text(encoding="utf-8")
     chosen = _SINCE.sub(lambda m: m[2] if major >= int(m[1]) else m[3], text)
     chosen = chosen.replace("/* locked */", ",".join(map(str, locked)))
+    if tables is not None:
+        named = f"s.tablename IN ({', '.join(map(literal, tables))})" if tables else "false"
+        chosen = chosen.replace("/* tables */ true", named)
     return re.sub(r"^--.*\n", "", chosen, flags=re.MULTILINE)
 
 
@@ -144,21 +151,24 @@ def read_catalog(
     host: str,
     port: int,
     locked: Iterable[int] = (),
-    statistics: bool = True,
+    statistics: Wanted | None = lambda _: True,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Catalog:
     """The catalog of the database that `fetch` runs SQL in, in another thread.
 
     `fetch` must run every query in one REPEATABLE READ transaction with an empty search_path, or deparsed text
-    is not qualified. What is `locked` comes without expressions and definitions, and marked so. Without `statistics`
-    nothing is known of the distribution of values, nor of where rows lie. `meanwhile` is run while the server works on the first answers.
+    is not qualified. What is `locked` comes without expressions and definitions, and marked so. `statistics` says of which
+    tables the distribution of values is wanted; None: of none, nor where rows lie. `meanwhile` is run while the server works on
+    the first answers.
     Raises what `fetch` and `meanwhile` raise.
     """
     locked = tuple(locked)
-    names = [name for name in _QUERIES if statistics or name not in _OF_ROWS]
-    # Tens of thousands of small objects are made and none is dropped: collecting in between only costs.
-    collecting = gc.isenabled()
+    names = [name for name in _QUERIES if name != "statistics" and (statistics is not None or name not in _OF_ROWS)]
+    # Tens of thousands of small objects are made and none is dropped: collecting in between only costs. And the other thread
+    # would wait for its turn, 5 ms at a time, with each piece that the server has sent.
+    collecting, switching = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
+    sys.setswitchinterval(0.001)
     try:
         # The server works on the next query while the last answer is taken apart.
         ahead = ThreadPoolExecutor(1)
@@ -170,17 +180,33 @@ def read_catalog(
             def rows(name: str) -> list[Any]:
                 return list(zip(*(json.loads(text or "[]") for text in texts[name].result()), strict=True))
 
-            catalog = _read(rows, host, port, statistics)
+            def distribution(tables: dict[int, Table]) -> Distribution:
+                """Asks for them."""
+                if statistics is None:
+                    return {}
+                wanted = [table.name for table in tables.values() if statistics(table)]
+                some = wanted if len(wanted) < len(tables) else None
+                texts["statistics"] = ahead.submit(_ask, fetch, "statistics", query("statistics", major, tables=some))
+                return {row[:2]: row[2:] for row in rows("statistics")}
+
+            catalog = _read(rows, distribution, host, port, statistics is not None)
             statements, unrecorded = recorded.result()
             return replace(catalog, statements=statements, unrecorded=unrecorded)
         finally:
             ahead.shutdown(wait=False, cancel_futures=True)
     finally:
+        sys.setswitchinterval(switching)
         if collecting:
             gc.enable()
 
 
-def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bool) -> Catalog:
+def _read(
+    rows: Callable[[str], list[Any]],
+    distribution: Callable[[dict[int, Table]], Distribution],
+    host: str,
+    port: int,
+    statistics: bool,
+) -> Catalog:
     def named(name: str) -> list[Row]:
         return [dict(zip(_QUERIES[name].split(), row, strict=True)) for row in rows(name)]
 
@@ -189,13 +215,12 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
     control = named("control")
     constraints = named("constraints")
     types = _types(named("types"), constraints)
-    known = {row[:2]: row[2:] for row in rows("statistics")} if statistics else {}
     names: dict[int, dict[int, str]] = defaultdict(dict)
     columns: dict[int, list[Column]] = defaultdict(list)
     for row in rows("columns"):
         table, number, name = row[:3]
         names[table][number] = name
-        columns[table].append(_column(row, types, *known.get((table, name), (None, None))))
+        columns[table].append(_column(row, types))
     checks: dict[int, list[Constraint]] = defaultdict(list)
     for constraint in constraints:
         if constraint["table"]:
@@ -299,6 +324,7 @@ def _read(rows: Callable[[str], list[Any]], host: str, port: int, statistics: bo
         building=frozenset(row["table"] for row in activity if row["building"]),
         foreign_code={oid: tuple(code) for oid, code in foreign_code.items()},
         storage={row[0]: tuple(row[1:]) for row in rows("storage")} if statistics else {},
+        statistics=distribution(tables),
     )
 
 
@@ -345,7 +371,7 @@ def _pair(schema: str | None, name: str | None) -> tuple[str, str] | None:
     return None if schema is None or name is None else (schema, name)
 
 
-def _column(row: Any, types: dict[int, Type], n_distinct: float | None, null_fraction: float | None) -> Column:
+def _column(row: Any, types: dict[int, Type]) -> Column:
     _, number, name, type_name, oid, not_null, validated, default, identity, generated, *rest = row
     collation_schema, collation, deterministic, readable, comment = rest
     kind = types.get(oid, _UNKNOWN)
@@ -364,8 +390,6 @@ def _column(row: Any, types: dict[int, Type], n_distinct: float | None, null_fra
         generated,
         _pair(collation_schema, collation),
         deterministic,
-        n_distinct,
-        null_fraction,
         readable,
         comment,
         kind.collatable,
@@ -484,13 +508,17 @@ def _foreign_keys(
         side = sides[root(trigger["constraint"])][0 if trigger["checks"] else 1]
         side.append(RiTrigger(trigger["name"], trigger["table"], trigger["enabled"]))
 
+    numbered: dict[int, dict[int, Column]] = {}
     found: dict[int, list[ForeignKey]] = defaultdict(list)
     for row in rows:
         oid, name, table, columns, referenced, referenced_columns, on_delete, on_update, match, set_columns, *rest = row
         compare, validated, enforced, deferrable, deferred, parent, period, index, definition = rest
         if parent:
             continue
-        own, other = ({column.number: column for column in by_table[oid]} for oid in (table, referenced))
+        for end in (table, referenced):
+            if end not in numbered:
+                numbered[end] = {column.number: column for column in by_table[end]}
+        own, other = numbered[table], numbered[referenced]
         compared = [operators[oid] for oid in compare or ()]
         referencing_triggers, referenced_triggers = sides.get(oid, ((), ()))
         found[table].append(

@@ -460,3 +460,11 @@ class Answer:
     def whole(self) -> bool:
         """Whether it is known of every row that was counted where it was seen."""
         return len(self.places) == self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no answer: one of the contract's reasons, and words for the reader."""
+
+    reason: str
+    detail: str

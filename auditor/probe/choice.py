@@ -201,8 +201,8 @@ def feasible(facts: Facts, question: Unmatched) -> list[Choice]:
     if kind is None:
         return choices
     name = question.columns[0]
-    column = question.table.by_name[name]
-    pointing = child.rows * (1 - (column.null_fraction or 0))
+    many, nulls = facts.catalog.statistics.get((question.table.oid, name), (None, None))
+    pointing = child.rows * (1 - (nulls or 0))
     distinct = distinct_parents(facts, question)
     if distinct:
         looks = min(parent.pages, child.rows)
@@ -212,7 +212,6 @@ def feasible(facts: Facts, question: Unmatched) -> list[Choice]:
     index = None if question.where else ordered_index(question.table, name)
     if index and kind is not TEXTS and distinct:
         # Without orphans there are no more values than parents, whatever ANALYZE saw.
-        many = column.n_distinct
         seen = pointing if many is None else many if many > 0 else -many * child.rows
         values = min(seen, parent.rows)
         bound = min(4 * values + 1000, sure / (_STEP + _LOOK))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import singledispatch
 from typing import Any
 
@@ -30,6 +29,7 @@ from auditor.probe import (
     Values,
 )
 from auditor.probe.places import MOST, among, in_order, placed
+from auditor.probe.samples import Samples as Samples
 from auditor.probe.sql import (
     Condition,
     Rows,
@@ -49,23 +49,6 @@ Fetch = Callable[[str], list[tuple[str | None, ...]]]
 
 SAMPLE_ROWS = 10
 WITHHELD = "(withheld)"
-
-
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Which values of offending rows are read: `none`, `keys` (the row's own key and the columns of the relation), `full`
-    (also the other columns the question compares). Columns whose name matches `deny` are never read."""
-
-    policy: str = "keys"
-    deny: tuple[str, ...] = ()
-
-    def denied(self, column: str) -> bool:
-        """Whether values of a column of this name are withheld."""
-        return any(fnmatchcase(column.lower(), pattern.lower()) for pattern in self.deny)
-
-    def unread(self, column: str) -> bool:
-        """Whether values of a key's column of this name are not to be read, or none at all."""
-        return self.policy == "none" or self.denied(column)
 
 
 @singledispatch

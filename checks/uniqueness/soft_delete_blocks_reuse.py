@@ -113,7 +113,8 @@ def blocked(
         return then() if answer.count else ask("<>", lambda one: ask("=", lambda other: decided(one.count, other)))
 
     def decided(one: int, answer: Answer) -> Ask | None:
-        filled = answer.examined * (1 - (table.by_name[name].null_fraction or 0))
+        _, nulls = catalog.statistics.get((table.oid, name), (None, None))
+        filled = answer.examined * (1 - (nulls or 0))
         both_ways = one + answer.count
         scattered = min(one, answer.count) >= 0.1 * both_ways
         return None if scattered and both_ways >= max(_ENOUGH, 0.4 * filled) else then()
