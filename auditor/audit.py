@@ -679,10 +679,13 @@ def _named(finding: Finding, check: Check) -> Finding:
 
 
 def _once(findings: list[Finding], checks: tuple[Check, ...]) -> tuple[list[Finding], dict[tuple[str, Object], str]]:
-    """One finding per defect: the check that supersedes the others reports it. With what is reported so, and by which check."""
+    """One finding per defect: the check that supersedes the others reports it. With what is reported so, and by which check.
+
+    What a check has to say twice of one object is one finding, as grave as the gravest.
+    """
     silenced = {check.id: set(check.supersedes) for check in checks}
     by_defect: dict[object, list[Finding]] = defaultdict(list)
-    for finding in findings:
+    for finding in sorted(findings, key=lambda finding: finding.severity.rank):
         by_defect[finding.defect or (finding.check, finding.fingerprint)].append(finding)
     kept: dict[str, Finding] = {}
     elsewhere: dict[tuple[str, Object], str] = {}
@@ -783,8 +786,9 @@ def _validate_predicates(session: Session, predicates: Iterable[tuple[str, Table
             continue
         try:
             with session.transaction() as fetch:
-                # By another name: in a question the table may stand under one, so columns must not be qualified.
-                fetch(f"EXPLAIN SELECT 1 FROM {table.sql} AS {_ROW} WHERE ({predicate})")
+                # By another name: in a question the table may stand under one, so columns must not be qualified. ONLY: a
+                # partition that cannot be read says nothing of the predicate.
+                fetch(f"EXPLAIN SELECT 1 FROM ONLY {table.sql} AS {_ROW} WHERE ({predicate})")
         except psycopg.Error as error:
             state = error.sqlstate or ""
             if state[:2] in ("42", "22", "0A") and state != "42501":
@@ -876,6 +880,10 @@ def _notes(catalog: Catalog, made: Plan, ways: Counter[str]) -> tuple[str, ...]:
             f"this login may read no row of {len(unread):,} of {plural(len(tables), 'table')}: only their catalog was"
             " judged, and what needs their rows is listed as not checked"
         )
+    foreign = [one_line(table.sql) for table in catalog.tables.values() if table.kind == "f"]
+    if foreign:
+        some = listed(sorted(foreign)) if len(foreign) < 4 else plural(len(foreign), "table")
+        notes.append(f"foreign tables are not judged, and their rows not read: {some}")
     if catalog.unrecorded:
         notes.append(catalog.unrecorded)
     if not tables:

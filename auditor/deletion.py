@@ -316,7 +316,7 @@ class _Walk:
     def begin(self, where: str) -> None:
         """Finds the rows that are deleted first."""
         table = self.made.table
-        held = hindrance(Matching(table, "true"), self.catalog)
+        held = hindrance(Matching(table, "true", only=False), self.catalog)
         if held is not None:
             self.made.stopped = held[1]
             return

@@ -610,10 +610,10 @@ def _texts(probe: Probe) -> Iterator[str | None]:
     if isinstance(probe, Relation):
         yield from (probe.where, probe.referenced_where, probe.unless)
     elif isinstance(probe, Duplicates):
-        yield probe.where
+        yield from (probe.where, probe.touching)
         yield from (key.expression for key in probe.keys if key.column is None)
     elif isinstance(probe, Matching):
-        yield probe.where
+        yield from (probe.where, probe.among)
 
 
 def _plain(probe: Probe) -> bool:

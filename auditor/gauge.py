@@ -17,9 +17,7 @@ from auditor.text import plural
 _QUIET = 2.0  # seconds without an active backend of others after which the server counts as idle
 _EVERY = 0.1  # seconds between two questions whether it may go on
 _FIRST = 15.0  # seconds that the first look is waited for, at most
-_BLIND = (
-    30.0  # seconds without a look after which nobody waits any more for what the last one saw: the server may be gone
-)
+_BLIND = 30.0  # seconds without a look after which what the last one saw is not waited for: the server may be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +45,7 @@ class Gauge:
         self._looked = self._critical = False
         self._busy = time.monotonic()
         self._seen = math.inf  # when the last look was
+        self._even: float | None = None  # when this standby was last seen to have replayed all that it had received
         self._waiting = 0
         self._since = 0.0
         self._times, self._seconds = 0, 0.0
@@ -106,18 +105,23 @@ class Gauge:
 
     def _lag(self, fetch: Fetch) -> float:
         """Seconds: of the standby that is furthest behind this server, and of this one, while it has received WAL that it
-        has not replayed. Without such WAL the age of its last transaction says only that nothing was written."""
-        lag, hidden = fetch(
-            "SELECT pg_catalog.date_part('epoch', GREATEST("
-            "(SELECT pg_catalog.max(r.replay_lag) FROM pg_catalog.pg_stat_replication AS r),"
+        has not replayed. Without such WAL the age of its last transaction says only that nothing was written; and what it
+        has received since it was last seen without is no older than that."""
+        behind, own, hidden = fetch(
+            "SELECT (SELECT pg_catalog.date_part('epoch', pg_catalog.max(r.replay_lag)) FROM pg_catalog.pg_stat_replication AS r),"
             " CASE WHEN pg_catalog.pg_is_in_recovery()"
-            " AND pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn()"
-            " THEN pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp() END)),"
+            " AND pg_catalog.pg_last_wal_receive_lsn() > pg_catalog.pg_last_wal_replay_lsn() THEN"
+            " pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - pg_catalog.pg_last_xact_replay_timestamp()) END,"
             " (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_replication AS r WHERE r.state IS NULL)"
         )[0]
         if int(hidden or 0):
             self._hidden["standbys"] = max(int(hidden or 0), self._hidden.get("standbys", 0))
-        return float(lag or 0)
+        lag, now = float(own or 0), time.monotonic()
+        if own is None:
+            self._even = now
+        elif self._even is not None:
+            lag = min(lag, now - self._even)
+        return max(float(behind or 0), lag)
 
     def blind(self) -> None:
         """No connection is to be had for looking: who waits for the first look waits no longer, and others not for ever."""

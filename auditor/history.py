@@ -17,8 +17,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from auditor.audit import Audit, Changes, Database, Gone, Past, Point, Run, from_json, to_json
-from auditor.check import Finding, Seen, Severity
+from auditor.audit import Audit, Changes, Database, Gone, Past, Point, Run, from_json, moved, to_json
+from auditor.check import Evidence, Finding, Seen, Severity
 from auditor.config import HistoryPlace
 from auditor.diff import ASKING
 from auditor.errors import UsageError
@@ -371,7 +371,8 @@ def _row(run: str, finding: Finding) -> dict[str, Any]:
         "severity": finding.severity.value,
         "status": finding.status,
         "object": described(finding.object),
-        "violations": finding.evidence.violations if finding.evidence else None,
+        # A lower bound is none of the counts that later ones are compared with: growth it could not prove.
+        "violations": finding.evidence.violations if finding.evidence and finding.evidence.exact else None,
     }
 
 
@@ -411,16 +412,8 @@ def _changes(run: Any, rows: Sequence[Any], audit: Audit) -> Changes:
 
 
 def _move(row: Any, finding: Finding) -> str:
-    rank = Severity(row.severity).rank
-    if finding.severity.rank != rank:
-        return "worse" if finding.severity.rank < rank else "better"
-    evidence = finding.evidence
-    if evidence is None or evidence.violations is None or row.violations is None:
-        return ""
-    if evidence.violations > row.violations:
-        return "worse"
-    # A count that is only a lower bound proves no decline.
-    return "better" if evidence.violations < row.violations and evidence.exact else ""
+    before = finding.but(severity=Severity(row.severity), evidence=Evidence(row.violations))
+    return {"worsened": "worse", "bettered": "better"}.get(moved(before, finding)[0], "")
 
 
 def _outcomes(audit: Audit, checks: set[str]) -> dict[tuple[str, str], str]:

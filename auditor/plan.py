@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from auditor.catalog.model import Catalog, Table
 from auditor.check import Ask, Clean, Depth, Finding, NotChecked, Object, Result
 from auditor.patterns import Scope
-from auditor.probe import Constants, Planned, Probe, Unmatched, narrowed
+from auditor.probe import Constants, Matching, Planned, Probe, Relation, Unmatched, narrowed
 from auditor.probe.choice import Choice, Facts, together
 from auditor.registry import Check
 from auditor.text import ident, qualified
@@ -68,10 +68,14 @@ def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
         if not table.holds_rows:
             kind = {"f": "a foreign table", "v": "a view", "m": "a materialized view"}[table.kind]
             return "unsupported", f"{table.sql} is {kind}"
-        if table.oid in catalog.foreign_partitions and not isinstance(probe, Planned):
-            return "unsupported", f"{table.sql} has a foreign partition, {catalog.foreign_partitions[table.oid].sql}"
         if catalog.lost(table):
             return "unsupported", f"{table.sql} is unlogged and cannot be read on a standby"
+        for leaf in _below(probe, table, catalog) if columns != () else ():
+            tie = f"{leaf.sql}, {'a partition' if leaf.is_partition else 'an inheritance child'} of {table.sql}, is"
+            if not leaf.holds_rows:
+                return "unsupported", f"{tie} a foreign table"
+            if catalog.lost(leaf):
+                return "unsupported", f"{tie} unlogged and cannot be read on a standby"
         if not table.schema_usable:
             return "permission", f"no USAGE on the schema of {table.sql}"
         if columns != () and not table.readable and not _columns_readable(table, columns):
@@ -85,6 +89,22 @@ def hindrance(probe: Probe, catalog: Catalog) -> tuple[str, str] | None:
         if table.row_security:
             return "row_security", f"row security hides rows of {table.sql} from {catalog.server.user}"
     return None
+
+
+def _below(probe: Probe, table: Table, catalog: Catalog) -> Iterator[Table]:
+    """The tables below one that the probe reads whose rows it reads too: partitions always, inheritance children unless
+    it leaves them out."""
+    of = probe.referenced if isinstance(probe, Relation) else probe.table
+    whole = isinstance(probe, Matching | Relation) and not probe.only
+    beside = isinstance(probe, Relation) and any(table is one for one, _ in probe.beyond)
+    if table.kind == "r" and not beside and not (whole and table is of):
+        return
+    todo = list(table.children)
+    while todo:
+        child = catalog.tables.get(todo.pop())
+        if child is not None:
+            yield child
+            todo += child.children
 
 
 def _columns_readable(table: Table, columns: tuple[str, ...] | None) -> bool:

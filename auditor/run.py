@@ -455,8 +455,11 @@ class Runner:
                 absent = not answer.count and isinstance(probe, Matching) and said.severity is Severity.ERROR
                 if counted or (absent and not known):
                     return True
-            elif said is not None and offended and not isinstance(probe, Matching):
-                return True  # rows that Matching finds may be as they should be
+            elif said is not None and isinstance(probe, Matching):
+                if asked.whole and not answer.count:
+                    return True  # rows that it finds may be as they should be; that there is none leads to more
+            elif said is not None and offended:
+                return True
         return False
 
     def _doubt(self, task: Task, answer: Answer, began: float) -> Doubt:
@@ -512,10 +515,10 @@ class Runner:
             return self._hindered(doubt, *reason_of(error, session)), session
         if doubt.gone and doubt.certain(now, self.settle or 0.0):
             return doubt.told(doubt.answer.evidence.snapshot, None, self.samples), session
-        if doubt.readings >= READINGS:
+        if doubt.answer.count and doubt.readings >= READINGS:
             said = f"its rows were in flight each of {READINGS} times, and have no key to tell whether one was there each time"
             return self._unsure(doubt, "unsupported", said), session
-        doubt.due = doubt.since + (self.settle or 0.0) * doubt.readings
+        doubt.due = doubt.since + (self.settle or 0.0) * doubt.readings / (1 if doubt.answer.count else LOOKS)
         if doubt.due > now:
             return None, session
         if number in self._begun and self._begun[number].done:
@@ -528,6 +531,8 @@ class Runner:
         if isinstance(answer, Failure):
             return self._unsure(doubt, answer.reason, answer.detail), session
         absent = not doubt.answer.count
+        if absent and not self._doubtful(tasks[number], answer):
+            return answer, session  # what was missing has come meanwhile
         doubt.read(answer, now)
         if doubt.nothing or not (answer.count or absent):
             return doubt.cleared(), session

@@ -339,7 +339,10 @@ class _Tried:
                 self._fails("0A000", f"{self.table.sql} is partitioned by an expression: no key of it can be unique")
             elif name not in names:
                 self._fails("0A000", f"{self.table.sql} is partitioned by {ident(name)}, which the key must contain")
-        if any(child.kind == "f" for child in self._below(self.table)):
+        self._refuse_foreign_partitions()
+
+    def _refuse_foreign_partitions(self) -> None:
+        if self.table.kind == "p" and any(child.kind == "f" for child in self._below(self.table)):
             self._fails("42809", f"a partition of {self.table.sql} is a foreign table")
 
     def _below(self, table: Table) -> Iterator[Table]:
@@ -572,6 +575,7 @@ class _Tried:
             self._fails(
                 "42809", f"{table.sql} is partitioned: its foreign keys cannot be NOT VALID before PostgreSQL 18"
             )
+        self._refuse_foreign_partitions()
         if table.persistence == "p" and parent.persistence != "p":
             self._fails("42P16", f"{parent.sql} is unlogged, and {table.sql} is not")
         self._actions()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from itertools import count
 from pathlib import Path
@@ -22,6 +22,8 @@ from tests.helpers import audit
 
 CASES = Path(__file__).parent / "checks"
 _numbers = count(1)
+Tree = tuple[tuple[int, str, tuple[str, ...]], ...]  # elements in order: depth, tag, names of attributes
+Trees = tuple[Counter[tuple[str, Tree]], Counter[Tree]]
 
 
 @contextmanager
@@ -79,12 +81,65 @@ def counted(audit: Audit) -> Audit:
     return replace(audit, summary=summary, run=replace(audit.run, status="incomplete" if left else "complete"))
 
 
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An element of a document in its order: how deep it lies, and the names of its attributes."""
+
+    depth: int
+    tag: str
+    attributes: tuple[str, ...]
+    id: str
+    kind: str  # its class
+
+
+# What sets off words of a text, and where the element that holds a text is not there without scripts.
+_WORDS = ("b", "i", "code", "bdi", "noscript")
+
+
+def _counts(node: Node) -> bool:
+    """Whether it stands there whatever a name is: a statement that is not shown as it is cannot be copied, a long name is cut."""
+    return node.tag not in ("button", "title") and (node.tag, node.kind) not in (("span", "copies"), ("p", "aside"))
+
+
+def trees(audit: Audit, nodes: Iterable[Node]) -> Trees:
+    """Of the page of an audit the tree of elements of each finding, with its check, and of the rest its elements."""
+    kept, words, left_out = list[Node](), list[int](), -1
+    for node in nodes:
+        words = [depth for depth in words if depth < node.depth]
+        if left_out >= 0 and node.depth > left_out:
+            continue
+        left_out = -1
+        if not _counts(node):
+            left_out = node.depth
+        elif node.tag in _WORDS:
+            assert not {*node.attributes} - {"dir"}, node
+            words.append(node.depth)
+        else:
+            kept.append(replace(node, depth=node.depth - len(words)))
+    checks = {f"f-{finding.fingerprint}": finding.check for finding in audit.findings}
+    found, rest = Counter[tuple[str, Tree]](), Counter[Tree]()
+    within, above, check = list[tuple[int, str, tuple[str, ...]]](), -1, ""
+    for node in (*kept, Node(0, "end", (), "", "")):
+        if above >= 0 and node.depth <= above:
+            found[check, tuple(within)] += 1
+            above = -1
+        if node.tag == "article":
+            above, check, within = node.depth, checks.pop(node.id), []
+        if above >= 0:
+            within.append((node.depth - above, node.tag, node.attributes))
+        else:
+            rest[((node.depth, node.tag, node.attributes),)] += 1
+    assert not checks, "findings that are not on the page"
+    return found, rest
+
+
 class Page(HTMLParser):
     """A document as its start tags and texts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.nodes: list[Node] = []
         self.texts: dict[str, list[str]] = {}  # by the element they stand in
         self.comments = 0
         self._open: list[str] = []
@@ -93,12 +148,18 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self._place(tag, dict(attrs))
         assert len(attrs) == len(dict(attrs)), f"an attribute twice in <{tag}>"
         if tag not in ("meta", "input", "br", "use", "path", "circle", "rect"):
             self._open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
+        self._place(tag, dict(attrs))
+
+    def _place(self, tag: str, attributes: dict[str, str | None]) -> None:
+        named = (attributes.get("id") or "", attributes.get("class") or "")
+        self.nodes.append(Node(len(self._open), tag, tuple(sorted(attributes)), *named))
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open, f"</{tag}> closes nothing"

@@ -19,6 +19,7 @@ from auditor.probe import Ahead, Answer, Cycles, Duplicates, Key, Matching, Pair
 from auditor.probe.again import LOOKS, READINGS, Doubt, look
 from auditor.probe.places import MOST
 from auditor.probe.textbook import Samples, ask
+from auditor.run import Runner
 from tests.conftest import Make
 from tests.helpers import audit, login, titles
 
@@ -276,6 +277,44 @@ def test_what_is_not_there_is_looked_for_again(database: Make) -> None:
     assert titles(full)[0].startswith("New rows of")
 
 
+DEFAULTS = """
+    CREATE TABLE owners (id int PRIMARY KEY);
+    INSERT INTO owners VALUES (0), (1), (2);
+    CREATE TABLE things (id int PRIMARY KEY, owner int DEFAULT 0 REFERENCES owners ON DELETE SET DEFAULT);
+    INSERT INTO things VALUES (1, 1), (2, 1);
+"""
+NO_DEFAULT = (
+    "1 of 2 rows of public.owners cannot be deleted: the default of public.things.owner, 0, is no row of public.owners"
+)
+
+
+def test_a_row_whose_lack_leads_to_another_question_is_looked_for_again(
+    database: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default row of a foreign key, which a writer puts in a moment later, and takes away and puts back from then on."""
+    dsn = database(DEFAULTS, "DELETE FROM owners WHERE id = 0")
+
+    def judged() -> list[str]:
+        return titles(audit(dsn, select=["nullability/set-default-unsatisfiable"], settle=0.5))
+
+    with busy(dsn, "UPDATE things SET owner = owner WHERE id = 2"):
+        (told,) = judged()
+    assert told.startswith(NO_DEFAULT)
+    doubt = Runner._doubt
+    with psycopg.connect(dsn, autocommit=True) as other:
+
+        def put_in(self: Runner, *about: Any) -> Doubt:
+            other.execute("INSERT INTO owners VALUES (0) ON CONFLICT DO NOTHING")
+            return doubt(self, *about)
+
+        monkeypatch.setattr(Runner, "_doubt", put_in)
+        assert judged() == []
+        monkeypatch.undo()
+        pause = "SELECT pg_sleep(0.02)"
+        with busy(dsn, "DELETE FROM owners WHERE id = 0", pause, "INSERT INTO owners VALUES (0)", pause, pause):
+            assert [judged() for _ in range(4)] == [[]] * 4
+
+
 def doubt_of(count: int, *places: str) -> Answer:
     from auditor.check import Evidence
 
@@ -284,6 +323,20 @@ def doubt_of(count: int, *places: str) -> Answer:
 
 def lose(doubt: Doubt) -> None:
     doubt.gone, doubt.places = doubt.places, ()
+
+
+def test_what_is_not_there_counts_after_as_many_readings_as_looks_or_a_long_time() -> None:
+    probe: Any = None
+    absent, slow = (Doubt(probe, doubt_of(0), 0.0) for _ in range(2))
+    for _ in range(LOOKS):
+        assert not absent.certain(5.0, 0.5)
+        absent.read(doubt_of(0), 5.0)
+    assert absent.certain(5.0, 0.5)
+    slow.read(doubt_of(0), 5.0)
+    assert not slow.certain(6.0, 0.5)
+    slow.read(doubt_of(0), 6.0)
+    assert slow.certain(6.0, 0.5)
+    assert not slow.certain(5.9, 0.5)
 
 
 def test_readings_are_compared_by_the_keys_of_their_rows() -> None:

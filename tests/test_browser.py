@@ -6,8 +6,10 @@ Left out unless asked for (`-m browser`); then a Chromium that is not there is a
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +22,9 @@ from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_pl
 from auditor.audit import Audit
 from auditor.check import Finding, Severity
 from auditor.report import Options, render
-from tests.pages import audited, counted, many, of_case, together
+from auditor.report.html import LAZY
+from tests.pages import Node, Trees, audited, counted, many, of_case, together, trees
+from tests.test_hostile import HARMLESS, NAMES, about, alike, found_in, named
 from tests.test_html import HOSTILE, schema
 
 pytestmark = pytest.mark.browser
@@ -430,3 +434,51 @@ def test_paper_without_scripts_shows_everything(opened: Open, found: Audit) -> N
     page.emulate_media(media="print")
     for pre in page.locator("article .fix pre").all():
         expect(pre).to_be_visible()
+
+
+# --- hostile names, as a browser parses them -----------------------------------------------------------------------------
+
+NODES = """root => {
+    const found = [];
+    const walk = (element, depth) => {
+        const names = element.getAttributeNames().map(name => name.toLowerCase()).sort();
+        found.push([depth, element.localName, names, element.id, element.getAttribute("class") || ""]);
+        for (const child of element.children) walk(child, depth + 1);
+    };
+    walk(root.documentElement, 0);
+    return found;
+}"""
+# Those that mean most to a browser.
+MARKUP = tuple(name for name in NAMES if re.search(r"<|\"\"|\x1b|onfocus", name))
+
+
+def nodes(found: list[list[Any]]) -> list[Node]:
+    return [Node(depth, tag, tuple(names), id_, kind) for depth, tag, names, id_, kind in found]
+
+
+def test_hostile_names_make_the_elements_that_harmless_ones_make(server: str, opened: Open) -> None:
+    """Of every check: parsed as a document each, and unfolded in one page so long that most of it is put in by the script."""
+    with named(server, MARKUP) as dsn:
+        hostile = found_in(dsn, MARKUP)
+    with named(server, HARMLESS) as dsn:
+        harmless = found_in(dsn, HARMLESS)
+    assert len(MARKUP) == 5
+    assert len(hostile.findings) > LAZY > len(harmless.findings)
+    page = opened(harmless).page
+    parse = f"text => ({NODES})(new DOMParser().parseFromString(text, 'text/html'))"
+
+    def parsed(audit: Audit) -> Trees:
+        return trees(audit, nodes(page.evaluate(parse, render(audit, "html", Options()))))
+
+    plain = parsed(about(harmless, HARMLESS[0]))
+    assert sum(plain[0].values()) == len(harmless.findings)
+    expected = Counter[Any]()
+    for name in MARKUP:
+        mine = about(hostile, name)
+        one = parsed(mine)
+        assert alike(mine, one, plain), name
+        expected += one[0]
+    whole = opened(hostile).page
+    whole.evaluate("dispatchEvent(new Event('beforeprint')); dispatchEvent(new Event('afterprint'))")
+    assert whole.evaluate("document.querySelectorAll('article noscript').length") == 0
+    assert trees(hostile, nodes(whole.evaluate(f"() => ({NODES})(document)")))[0] == expected

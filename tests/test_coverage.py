@@ -21,6 +21,7 @@ from auditor.patterns import Scope
 from auditor.registry import Check, load
 from tests.conftest import Make
 from tests.helpers import login
+from tests.test_foreign_tables import TABLES as FOREIGN
 
 pytestmark = pytest.mark.once
 CASES = Path(__file__).parent / "checks"
@@ -133,6 +134,12 @@ def test_the_coverage_is_the_sum(yielded: Yielded, database: Make) -> None:
     assert 0 < summed(audited(dsn, exclude_schemas=("connect",)), yielded).total() < data.total()
     family = summed(audited(dsn, select=("references",), ignore=("references/orphan-rows",)), yielded)
     assert 0 < family.total() < data.total()
+
+
+def test_the_coverage_beside_foreign_tables_is_the_sum(yielded: Yielded, database: Make) -> None:
+    outcomes = summed(audited(database(FOREIGN), depth="full"), yielded)
+    assert outcomes["not_checked"] > 2
+    assert outcomes["passed"] > 10
 
 
 @pytest.mark.parametrize("family", sorted(path.name for path in CASES.iterdir()))

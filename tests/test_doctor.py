@@ -124,7 +124,7 @@ def test_a_partitioned_table_with_a_foreign_partition_is_a_problem(database: Mak
     result = audit(dsn, config, select=["references/orphan-rows"])
     assert {(c.object.table, c.outcome, c.reason, c.detail) for c in result.coverage} == {
         ("here", "failed", None, ""),
-        ("parts", "not_checked", "unsupported", "public.parts has a foreign partition, public.furthest"),
+        ("parts", "not_checked", "unsupported", "public.furthest, a partition of public.parts, is a foreign table"),
     }
 
 

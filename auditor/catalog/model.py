@@ -643,18 +643,6 @@ class Catalog:
         """The enums, by schema and name."""
         return frozenset((kind.schema, kind.name) for kind in self.types.values() if kind.kind == "e")
 
-    @cached_property
-    def foreign_partitions(self) -> dict[int, Table]:
-        """A foreign table among the partitions of a partitioned table, at any depth, by the oid of each that has one."""
-        found: dict[int, Table] = {}
-        for table in self.tables.values():
-            above = [*table.parents] if table.kind == "f" and table.is_partition else []
-            while above:
-                oid = above.pop()
-                found[oid] = table
-                above += self.tables[oid].parents if oid in self.tables else ()
-        return found
-
     def base_tables(self) -> Iterator[Table]:
         """Tables that hold rows, each partition tree by its root only."""
         return (t for t in self.tables.values() if t.holds_rows and not t.is_partition)

@@ -28,7 +28,8 @@ class Doubt:
     """An answer whose rows are looked at again. `places` are those that have offended in each snapshot so far, `gone` those
     of which that is not known any more.
 
-    Without rows that were counted it is what is not there that offends: there is nothing but to read again.
+    Without rows that were counted it is what is not there that offends: there is nothing but to read again, as often as rows
+    are looked at.
     """
 
     probe: Probe
@@ -42,7 +43,7 @@ class Doubt:
     gone: tuple[Place, ...] = ()
     looks: int = 0
     readings: int = 1
-    first: float = 0.0  # when the first look was
+    first: float = 0.0  # when the first look was, or the first other reading where nothing was counted
 
     def __post_init__(self) -> None:
         self.places = self.answer.places
@@ -65,7 +66,7 @@ class Doubt:
     def certain(self, now: float, settle: float) -> bool:
         """Whether the rows that are left offended often enough, `settle` seconds being what that takes."""
         if not self.answer.count:
-            return self.readings > 1
+            return self.readings > LOOKS or (self.readings > 2 and now - self.first >= 2 * settle)
         if self.unplaced:
             left = self.places or self.gone
             return bool(left) and self._keyed and self.readings >= (READINGS if self.moved else 2)
@@ -89,7 +90,7 @@ class Doubt:
         self.readings += 1
         self.gone, self.places = (), answer.places
         if not before.count:
-            self.since = now
+            self.since, self.first = (now, 0.0) if answer.count else (self.since, self.first or now)
         elif "" not in offended and offended and self._keyed:
             self.places = tuple(place for place in answer.places if place.row in offended)
             self.moved = self.moved or len(self.places) < len(offended)
