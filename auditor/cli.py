@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 class _InterruptedError(AuditorError):
     """Stopped by a signal before a report could be written."""
 
-    exit_code = 4
-
 
 class _DiedError(AuditorError):
     """Ended by something that should not happen."""
@@ -540,8 +538,8 @@ def audit(
 ) -> None:
     """Audit a database: introspect, check, report.
 
-    Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 could not connect, or another
-    audit holds --lock-file; 4 incomplete, something asked for was not checked.
+    Exit codes: 0 clean; 1 findings at or above --fail-on; 2 usage or configuration; 3 no report: could not connect,
+    interrupted too early, or another audit holds --lock-file; 4 incomplete, something asked for was not checked.
     """
     from auditor.audit import Auditor
 
@@ -594,15 +592,23 @@ def audit(
         from auditor.lock import hold
 
         hold(Path(settings.audit.lock_file))
-    result = auditor.run() if past is None else past.told(auditor.run())
+    result = auditor.run()
+    unknown: UsageError | None = None  # why nothing is known of earlier runs; told once the reports are written
+    if past is not None:
+        try:
+            result = past.told(result)
+        except UsageError as error:
+            unknown = error
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
     _write(result, outputs, color, quiet=quiet, verbose=verbose)
     try:
+        if unknown is not None:
+            raise unknown
         if past is not None:
             past.record(result, settings.history.keep)
     finally:
-        failed = notifier.tell(result) if notifier else ""
+        failed = notifier.tell(result) if notifier and unknown is None else ""  # else all would be new
         if failed:
             print(f"auditor: {failed}", file=sys.stderr)
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
@@ -973,7 +979,7 @@ def diff(
 ) -> None:
     """Compare two reports, or two databases: new, fixed, worse and better findings. Options are for databases to audit.
 
-    Exit codes: 0 B is not worse; 1 it is; 2 usage or configuration; 3 could not connect; 4 interrupted.
+    Exit codes: 0 B is not worse; 1 it is; 2 usage or configuration; 3 could not connect, or interrupted.
     """
     from auditor.audit import Auditor
     from auditor.diff import compare

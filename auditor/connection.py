@@ -9,17 +9,17 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import pq
+from psycopg import generators, pq, waiting
 from psycopg.abc import RV, PQGen
 from psycopg.adapt import AdaptersMap, Buffer, Loader
 
-from auditor.errors import CannotConnectError, ConfigError, UsageError
+from auditor.errors import CannotConnectError, ConfigError, SilentServerError, UsageError
 from auditor.text import literal, one_line
 
 logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it has to say about a lost connection, we say
@@ -79,6 +79,18 @@ _PINNED = {
 }
 
 
+# What holds between transactions too, and in one that was aborted: set only where the session is ours alone. A server that hears
+# nothing of us any more ends it after a minute, as we do.
+_OF_THE_SESSION = {
+    "idle_session_timeout": "0",
+    "idle_in_transaction_session_timeout": _PINNED["idle_in_transaction_session_timeout"],
+    "tcp_keepalives_idle": _KEEPALIVES["keepalives_idle"],
+    "tcp_keepalives_interval": _KEEPALIVES["keepalives_interval"],
+    "tcp_keepalives_count": _KEEPALIVES["keepalives_count"],
+    "tcp_user_timeout": _KEEPALIVES["tcp_user_timeout"],
+}
+
+
 # Limits that the server may have preset; lifted first, before they end the transaction that lifts them.
 _LIMITS = ("transaction_timeout", "idle_in_transaction_session_timeout", "statement_timeout", "lock_timeout")
 
@@ -91,7 +103,8 @@ class _Text(Loader):
 
 
 class SilentError(psycopg.OperationalError):
-    """The server has not said anything for longer than any statement may take; the connection is closed."""
+    """The server has not said anything for longer than any statement may take, or answers nobody else either; the
+    connection is closed."""
 
 
 class _Patient(psycopg.Connection[Any]):
@@ -102,28 +115,42 @@ class _Patient(psycopg.Connection[Any]):
     """
 
     limit = math.inf  # seconds without a word of the server
-    ends = math.inf  # in time.monotonic()'s seconds: no answer is waited for after that
+    # The rest in time.monotonic()'s seconds.
+    ends = math.inf  # no answer is waited for after that
+    heard = 0.0  # the server's last word
+    mute = math.inf  # since when the server answers nobody, once somebody has noticed; see `Session.lose`
+    left_behind: pq.abc.PGcancelConn | None = None  # cancels what was asked and not answered, if that still runs
 
     def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
         return super().wait(self._bounded(gen), *args, **options)
 
     def _bounded(self, gen: PQGen[RV]) -> PQGen[RV]:
         """The same as `gen`, which psycopg resumes with nothing ready several times a second."""
-        heard = time.monotonic()
+        asked = time.monotonic()
         try:
             state = next(gen)
             while True:
                 ready = yield state
                 now = time.monotonic()
-                if ready:
-                    heard = now
-                elif now >= min(heard + self.limit, self.ends):
+                if ready & waiting.Ready.R:
+                    self.heard, self.mute = now, math.inf
+                since = min(max(asked, self.heard), self.mute)
+                if not ready and now >= min(since + self.limit, self.ends, self.mute):
+                    if psycopg.capabilities.has_cancel_safe():
+                        self.left_behind = self.pgconn.cancel_conn()
                     self.close()
-                    raise SilentError(f"the server did not answer for {now - heard:.0f} s")
+                    raise SilentError(f"the server did not answer for {now - since:.0f} s")
                 state = gen.send(ready)
         except StopIteration as done:
             answer: RV = done.value
             return answer
+
+    def _try_cancel(self, *, timeout: float = _LAST_WORD) -> None:
+        """What psycopg does first when its waiting is interrupted; without an answer to that none is waited for."""
+        try:
+            self.cancel_safe(timeout=min(timeout, _LAST_WORD))
+        except psycopg.Error:
+            self.ends = 0
 
 
 class _OneStatement(psycopg.Cursor[Row]):
@@ -246,11 +273,16 @@ class Session:
                 context=_AsText(),
             )
         except psycopg.Error as error:
-            raise CannotConnectError(_why(error, parameters)) from None
+            why = _why(error, parameters)
+            raise (SilentServerError if isinstance(error, psycopg.errors.ConnectionTimeout) else CannotConnectError)(
+                why
+            ) from None
+        self._connection.heard = time.monotonic()
         if target.statement_timeout:
             self._connection.limit = target.statement_timeout + GRACE
         info = self._connection.info
         self.host, self.port = info.host or "", info.port
+        self._backend_pid = info.backend_pid
         self.version_num = info.server_version
         if self.version_num < OLDEST:
             self.close()
@@ -273,7 +305,15 @@ class Session:
         with self._within(
             "; ".join(["BEGIN READ ONLY", *first, "SET LOCAL standard_conforming_strings = on"])
         ) as fetch:
-            return self._settings(fetch)
+            settings = self._settings(fetch)
+            if not self.pooled:
+                wanted = ", ".join(f"({literal(name)}, {literal(value)})" for name, value in _OF_THE_SESSION.items())
+                fetch(
+                    "SELECT pg_catalog.set_config(s.name, w.value, false) FROM pg_catalog.pg_settings AS s"
+                    f" JOIN (VALUES {wanted}) AS w (name, value) ON w.name = s.name WHERE s.context = 'user'"
+                )
+                fetch("COMMIT")
+            return settings
 
     @property
     def _encoding(self) -> str:
@@ -328,7 +368,11 @@ class Session:
             yield self._query
         finally:
             if not self._connection.closed and self._connection.info.transaction_status != pq.TransactionStatus.IDLE:
-                self._connection.execute(b"ROLLBACK")
+                try:
+                    self._connection.execute(b"ROLLBACK")
+                except psycopg.OperationalError:
+                    if self.alive:  # else the transaction ended with the session
+                        raise
 
     @contextmanager
     def transaction(self) -> Iterator[Fetch]:
@@ -350,12 +394,23 @@ class Session:
     @property
     def pooled(self) -> bool:
         """Whether a pooler stands in between, which lends another of the server's processes to each transaction."""
-        return self.pid != self._connection.info.backend_pid
+        return self.pid != self._backend_pid
 
     @property
     def alive(self) -> bool:
         """Whether the connection can still be used."""
         return not (self._connection.closed or self._connection.broken)
+
+    @property
+    def heard(self) -> float:
+        """When the server last said something, in time.monotonic()'s seconds."""
+        return self._connection.heard
+
+    def lose(self, since: float) -> None:
+        """Waits for no answer any more: the server has answered nobody since then. Not where this session has heard of it
+        a moment ago. Safe from another thread."""
+        if time.monotonic() - self.heard >= GRACE:
+            self._connection.mute = since
 
     def cancel(self) -> None:
         """Asks the server to stop what this session runs; safe from another thread."""
@@ -382,6 +437,15 @@ class Session:
             self._connection.cancel_safe(timeout=_LAST_WORD)
         except psycopg.Error:
             self._connection.ends = 0  # closed by the thread that waits: under its hands nobody else may
+
+    def cancel_left_behind(self) -> None:
+        """Cancels what the server has not answered by the time that this session was closed for it, if it still runs. The
+        server may not have noticed yet that nobody waits for it."""
+        left, self._connection.left_behind = self._connection.left_behind, None
+        if left is not None:
+            with suppress(psycopg.Error):
+                left.start()
+                waiting.wait_conn(generators.cancel(left), interval=0.1, timeout=_LAST_WORD)
 
     def close(self) -> None:
         """Closes the connection."""

@@ -23,6 +23,10 @@ class CannotConnectError(AuditorError):
     """The server could not be reached, or refused the login."""
 
 
+class SilentServerError(CannotConnectError):
+    """Nobody answered within connect_timeout."""
+
+
 class HeldError(AuditorError):
     """Another process holds the lock file: nothing was audited."""
 

@@ -5,6 +5,7 @@ The watchdog's connection looks. Nothing new begins above a limit; what has begu
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Collection
@@ -16,6 +17,7 @@ from auditor.text import plural
 _QUIET = 2.0  # seconds without an active backend of others after which the server counts as idle
 _EVERY = 0.1  # seconds between two questions whether it may go on
 _FIRST = 15.0  # seconds that the first look is waited for, at most
+_BLIND = 30.0  # seconds without a look after which what the last one saw is not waited for: the server may be gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Gauge:
         self._known = threading.Event()
         self._looked = self._critical = False
         self._busy = time.monotonic()
+        self._seen = math.inf  # when the last look was
         self._even: float | None = None  # when this standby was last seen to have replayed all that it had received
         self._waiting = 0
         self._since = 0.0
@@ -73,6 +76,7 @@ class Gauge:
                 said.append(f"replication {lag:.1f} s behind, --max-lag {limits.lag:g} s")
                 self._most["lag"] = max(lag, self._most.get("lag", 0))
         self.over = "; ".join(said)
+        self._seen = time.monotonic()
         self._looked = True
         self._known.set()
 
@@ -120,8 +124,10 @@ class Gauge:
         return max(float(behind or 0), lag)
 
     def blind(self) -> None:
-        """No connection is to be had for looking: who waits for the first look waits no longer."""
+        """No connection is to be had for looking: who waits for the first look waits no longer, and others not for ever."""
         self._known.set()
+        if time.monotonic() - self._seen >= _BLIND:
+            self.over = ""
 
     def wait(self, stopped: threading.Event) -> None:
         """Returns once something new may begin, or the run is stopped."""

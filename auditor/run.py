@@ -33,7 +33,8 @@ from auditor.watchdog import watching
 
 TRIES = 3  # of a probe that a standby's recovery, or a lost connection, took away
 SLICE = 16_384  # pages that the pace `gentle` reads between two rests: 128 MiB
-_LONGEST_REST = 30.0  # in a transaction, which the server ends when it is idle twice as long
+_LONGEST_REST = 60.0
+_LONGEST_IDLE = 45.0  # of it with a transaction open, which the server would end after a minute
 _GIVEN = 19  # seconds that the pace `gentle` rests for each it reads while others are active; 1 while nobody is
 _PATIENCE = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to reach a server that went away
 _ALONE = 3  # attempts of one worker while another has its connection: there may be no more than that
@@ -107,6 +108,7 @@ class Runner:
     _begun: dict[int, Sliced] = field(default_factory=dict)  # by the number of a task
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sessions: set[Session] = field(default_factory=set)
+    _silent: list[Session] = field(default_factory=list)  # closed; what they asked may still run on the server
     _stopped: threading.Event = field(default_factory=threading.Event)
     _unreachable: str = ""
     ways: Counter[str] = field(default_factory=Counter)
@@ -686,7 +688,8 @@ class Runner:
         def rested(text: str) -> list[Row]:
             started = time.monotonic()
             rows = fetch(text)
-            session.gave_way.wait(min(self._rest(time.monotonic() - started), max(age.left / 4, 0)))
+            rest = min(self._rest(time.monotonic() - started), _LONGEST_IDLE, max(age.left / 4, 0))
+            session.gave_way.wait(rest)
             return rows
 
         return rested
@@ -699,6 +702,7 @@ class Runner:
     def _connect(self) -> Session | None:
         """A new session, or None when the server stays away; then nobody waits for it again in this run. None, too, where
         others have a session and there seems to be no other."""
+        began = time.monotonic()
         for attempt, patience in enumerate((*_PATIENCE, None), 1):
             if self.stopped or self._unreachable:
                 return None
@@ -707,7 +711,8 @@ class Runner:
             except CannotConnectError as error:
                 if attempt >= _ALONE and self._open():
                     return None
-                if patience is None:
+                # Without an answer an attempt is a wait of its own.
+                if patience is None or time.monotonic() - began > sum(_PATIENCE):
                     self._unreachable = str(error)
                     return None
                 self._stopped.wait(patience * random.uniform(0.8, 1.2))
@@ -716,6 +721,9 @@ class Runner:
                 with self._lock:
                     self._sessions.add(session)
                     self._unreachable = ""
+                    silent, self._silent = self._silent, []
+                for lost in silent:
+                    lost.cancel_left_behind()
                 return session
         return None
 
@@ -723,4 +731,5 @@ class Runner:
         if session is not None:
             with self._lock:
                 self._sessions.discard(session)
+                self._silent.append(session)
             session.close()

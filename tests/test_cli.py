@@ -658,7 +658,7 @@ def test_an_interrupted_comparison_compares_nothing(database: Make, tmp_path: Pa
             wait_until(watching, "pg_sleep(0.3)", there=False, seconds=GONE)
             out, err = auditor.communicate(timeout=30)
         assert not running(untouched, "")
-    assert (auditor.returncode, out) == (4, "")
+    assert (auditor.returncode, out) == (3, "")
     assert err == "auditor: interrupted before there was anything to compare\n"
 
 
@@ -673,7 +673,7 @@ def test_interrupted_while_the_catalog_is_read(database: Make, tmp_path: Path, n
             auditor.send_signal(number)
             wait_until(watching, "pg_get_indexdef", there=False, seconds=GONE)
             out, err = auditor.communicate(timeout=30)
-        assert (auditor.returncode, out) == (4, ""), err
+        assert (auditor.returncode, out) == (3, ""), err
         assert err == "auditor: interrupted before a report could be written\n"
         assert not (tmp_path / "report.json").exists()
 

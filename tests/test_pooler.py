@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ from tests.conftest import Make
 from tests.helpers import audit, content, login, titles
 from tests.test_cli import BIG, ORPHANS, SCHEMA, SLOW, started, wait_until
 from tests.test_connection import BROKEN, CONFIG, EVIL, hostile_settings
-from tests.test_run import TABLES, Connection, consistent, held, orphan
+from tests.test_faults import SECOND, network, soon_noticed
+from tests.test_run import TABLES, Connection, consistent, held, orphan, outcomes
 
 pytestmark = pytest.mark.pooler
 
@@ -161,6 +162,47 @@ def test_others_are_given_way_to_through_a_pooler(database: Make, pool: Pool) ->
         result = consistent(running.result(30))
     assert titles(result) == ALL
     assert [note for note in result.notes if "public.gate (1)" in note]
+
+
+def test_who_watches_takes_nobody_for_lost_while_the_pool_is_empty(
+    database: Make, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon_noticed(monkeypatch)
+    monkeypatch.setattr("auditor.watchdog._LOOK", 0.2)
+    dsn = database(TABLES)
+    through = pool(dsn, size=2)
+    with (
+        held(dsn, through=through) as (gate, running),
+        psycopg.connect(through, autocommit=True, prepare_threshold=None) as other,
+    ):
+        first = gate.waiting()
+        time.sleep(1)
+        other.execute("BEGIN")
+        time.sleep(2)
+        asked = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = 7 AND NOT granted"
+        assert gate.connection.execute(asked).fetchall() == [(first,)]
+        other.execute("ROLLBACK")
+        gate.open()
+        result = consistent(running.result(30))
+    assert titles(result) == ALL
+
+
+def test_a_network_to_the_pooler_that_goes_silent_is_noticed(
+    database: Make, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who watches may have waited for a connection of the pooler's; that it cannot connect any more decides."""
+    soon_noticed(monkeypatch)
+    dsn = database(TABLES)
+    with (
+        network(pool(dsn)) as way,
+        held(dsn, SECOND, through=way.through) as (gate, running),
+        closing(way),
+    ):
+        gate.waiting()
+        time.sleep(1)
+        way.silence()
+        result = consistent(running.result(30))
+    assert outcomes(result)["larger"] == ("not_checked", "lost_connection")
 
 
 def test_a_pool_of_one_is_enough_for_several_jobs(database: Make, pool: Pool) -> None:

@@ -320,3 +320,62 @@ def test_the_cron_job_runs_in_the_image_as_nobody_special(image: str, postgres: 
     code = "import apprise, os; print(os.getuid(), os.access('/', os.W_OK), os.access('/opt/auditor', os.W_OK))"
     said = docker("run", "--rm", "--entrypoint", "/opt/auditor/bin/python", image, "-c", code).stdout
     assert said == f"{user.split(':')[0]} False False\n"
+
+
+# Run in the image: what the auditor says and leaves where there is little space, and where there is none.
+FULL = """
+import json, subprocess
+from pathlib import Path
+reports, history = Path("/reports"), Path("/history")
+def audit(*options):
+    done = subprocess.run(["/opt/auditor/bin/auditor", "audit", "-q", *options], capture_output=True, text=True)
+    return {"code": done.returncode, "out": done.stdout, "err": done.stderr}
+def fill(path):
+    with path.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+said = {}
+(reports / "report.html").write_text("the last one")
+said["reports"] = audit("-f", "html:report.html", "-f", "csv:report.csv")
+said["left"] = {path.name: path.read_text()[:20] for path in reports.iterdir()}
+said["first"] = audit("--history", "/history/history.db")
+fill(history / "filler")
+for name in ("history", "other"):
+    said[name] = audit("--history", f"/history/{name}.db", "-f", f"csv:{name}.csv")
+said["written"] = sorted(path.name for path in reports.iterdir())
+(history / "filler").unlink()
+said["again"] = audit("--history", "/history/history.db", "-f", "csv:again.csv")
+runs = ["/opt/auditor/bin/auditor", "history", "/history/history.db"]
+said["runs"] = subprocess.run(runs, capture_output=True, text=True).stdout
+print(json.dumps(said))
+"""
+
+
+@pytest.mark.docker
+def test_a_full_disk_is_told_in_one_line_and_costs_nothing_else(image: str, postgres: str) -> None:
+    space = "uid=10001,gid=10001,mode=0770"
+    done = docker(
+        "run", "--rm", "--label", f"auditor-test-run={RUN}", "--network", f"container:{postgres}", "--read-only",
+        "--tmpfs", "/tmp", "--tmpfs", f"/reports:size=64k,{space}", "--tmpfs", f"/history:size=512k,{space}",
+        "--env", "PGHOST=127.0.0.1", "--env", "PGDATABASE=quayside", "--env", "PGUSER=auditor",
+        "--env", "PGPASSWORD=5ecret", "--entrypoint", "/opt/auditor/bin/python", image, "-c", FULL,
+    )  # fmt: skip
+    said = json.loads(done.stdout)
+    last = re.compile(r"\d+ findings \(.*\), 0 suppressed, \d+ probes, 0 not checked\n")
+    assert all(last.fullmatch(said[name]["out"]) for name in ("reports", "first", "history", "again"))
+    assert said["reports"]["code"] == 2
+    assert said["reports"]["err"] == "auditor: cannot write the report to report.html: No space left on device\n"
+    assert said["left"] == {"report.html": "the last one", "report.csv": "status,severity,conf"}
+    # Nothing of a run that cannot be kept whole is kept, and the next one can be.
+    assert (said["first"]["code"], said["first"]["err"]) == (1, "")
+    for name in ("history", "other"):
+        assert said[name]["code"] == 2
+        why = f"auditor: the history in sqlite:////history/{name}.db cannot be used: database or disk is full\n"
+        assert said[name]["err"] == why
+    assert said["other"]["out"] == ""  # a history that cannot even be begun is told before anything is read
+    assert said["written"] == ["history.csv", "report.csv", "report.html"]
+    assert (said["again"]["code"], said["again"]["err"]) == (1, "")
+    assert " 2 runs" in said["runs"]

@@ -115,6 +115,19 @@ def test_a_rest_is_ended_for_others(database: Make, monkeypatch: pytest.MonkeyPa
                 waiting.result(5)
 
 
+@pytest.mark.once
+def test_no_rest_is_longer_than_a_transaction_may_be_idle(database: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server would end the session after a minute."""
+    monkeypatch.setattr(auditor.run, "_LONGEST_IDLE", 0.0)
+    target = Target(database())
+    with Session(target) as session:
+        runner = auditor.run.Runner(target, 1, Samples(), open_catalog(session))
+        with session.transaction() as fetch:
+            started = time.monotonic()
+            runner._rested(fetch, session, Age(0, 0))("SELECT pg_catalog.pg_sleep(2)")
+            assert time.monotonic() - started < 3.8
+
+
 def test_who_waits_for_something_else_is_left_alone(database: Make) -> None:
     dsn = database(TABLES, "CREATE TABLE elsewhere (id int)")
     with held(dsn, GATED) as (gate, running), psycopg.connect(dsn) as one, psycopg.connect(dsn) as two:
