@@ -63,7 +63,7 @@ def main() -> None:
     """Runs everything and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=int, default=200)
-    parser.add_argument("--rows", type=int, default=80_000)
+    parser.add_argument("--rows", type=int, default=240_000)
     parser.add_argument("--runs", type=int, default=5)
     options = parser.parse_args()
     auditor = str(Path(sys.executable).parent / "auditor")
