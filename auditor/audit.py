@@ -406,7 +406,7 @@ class Auditor:
                 f"all was read in one snapshot (--consistent), which kept VACUUM from removing rows for {seconds:,.0f} s",
             )
         if self._few:
-            wanted, left = self.settings.audit.connections, max(catalog.server.free_connections, 0)
+            wanted, left = self.settings.audit.connections, max(catalog.server.free_connections or 0, 0)
             few += (
                 f"{plural(catalog.server.readers(wanted), 'connection')} read instead of {wanted}: no more than a tenth of the"
                 f" {left:,} that the server had left",

@@ -363,15 +363,19 @@ class Session:
 
     @contextmanager
     def _within(self, begin: str) -> Iterator[Fetch]:
+        interrupted = False
         try:
             self._connection.execute(begin.encode())
             yield self._query
+        except KeyboardInterrupt:
+            interrupted = True  # perhaps in the middle of a query; no error may come in its place
+            raise
         finally:
             if not self._connection.closed and self._connection.info.transaction_status != pq.TransactionStatus.IDLE:
                 try:
                     self._connection.execute(b"ROLLBACK")
                 except psycopg.OperationalError:
-                    if self.alive:  # else the transaction ended with the session
+                    if self.alive and not interrupted:  # else the transaction ended with the session
                         raise
 
     @contextmanager

@@ -63,8 +63,10 @@ def _advice(catalog: Catalog, facts: dict[str, Any], settings: Settings, pooled:
     if 0 <= facts["limit"] < needed:
         text = f"the login may have {plural(facts['limit'], 'connection')}, and an audit takes up to {needed}: it would be slower"
         yield Advice("note", text, f"ALTER ROLE {ident(server.user)} CONNECTION LIMIT {needed};")
-    free = max(server.free_connections, 0)
-    if readers < settings.audit.connections:
+    free = max(server.free_connections or 0, 0)
+    if server.free_connections is None:
+        yield Advice("note", f"this login may not count the connections that are left; an audit takes up to {needed}")
+    elif readers < settings.audit.connections:
         yield Advice(
             "note",
             f"{plural(free, 'connection')} of the server {'is' if free == 1 else 'are'} left: an audit reads on a tenth of them at"

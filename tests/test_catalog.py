@@ -12,7 +12,7 @@ import pytest
 
 from auditor.audit import open_catalog
 from auditor.catalog.model import Catalog, Column, Constraint, ForeignKey, Function, Index, RiTrigger, Table, Trigger
-from auditor.catalog.read import _QUERIES, read_catalog
+from auditor.catalog.read import _OPTIONAL, _QUERIES, read_catalog
 from auditor.connection import Fetch, Row, Session, Target
 from auditor.text import ident, literal, qualified
 from tests.conftest import Make
@@ -97,7 +97,7 @@ def test_the_number_of_queries_does_not_depend_on_the_database(database: Make) -
     """
     empty, full = database(), database("".join(many.replace("{n}", str(n)) for n in range(60)))
     assert asked(full) == asked(empty)
-    assert len(asked(full)) == len(_QUERIES) + 4  # a savepoint before each that may be refused
+    assert len(asked(full)) == len(_QUERIES) + len(_OPTIONAL)  # a savepoint before each that may be refused
     assert len(catalog_of(full).tables) == 60
 
 
@@ -202,6 +202,7 @@ def test_what_an_administrator_took_from_everybody_is_done_without(database: Mak
     lesser, usual = Read(login(dsn)), Read(dsn)
     assert (lesser.whole.server.system_identifier, lesser.whole.shown, lesser.whole.validating) == (None, {}, {})
     assert not lesser.whole.statistics
+    assert (lesser.whole.server.free_connections, lesser.whole.server.readers(3)) == (None, 3)
     assert usual.whole.server.system_identifier is not None
     assert usual.whole.statistics == {(usual.table("t").oid, "id"): (-1, 0)}
     assert usual.whole.shown == {"PRIMARY KEY": (1, 1)}

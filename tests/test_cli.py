@@ -589,10 +589,10 @@ def started(dsn: str, cwd: Path, *arguments: str, command: str = "audit") -> sub
 
 
 def running(connection: psycopg.Connection[tuple[object, ...]], text: str) -> int:
-    """How many other sessions run a query that contains `text` in this database."""
+    """How many other sessions run a query that contains `text` in this database; that it was looked at beforehand is no matter."""
     found = connection.execute(
         "SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
-        " AND pid <> pg_backend_pid() AND strpos(query, %s) > 0",
+        " AND pid <> pg_backend_pid() AND strpos(query, %s) > 0 AND NOT starts_with(query, 'EXPLAIN')",
         (text,),
     ).fetchone()
     assert found is not None

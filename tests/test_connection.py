@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import signal
 import time
 from typing import Any
 
@@ -338,6 +340,42 @@ def test_a_role_that_the_owner_presets_for_the_superuser_is_refused_unless_allow
     assert "superuser" in server.dangerous
     with Session(Target(owner)) as session:
         assert open_catalog(session).server.dangerous == ()
+
+
+# --- interrupts -------------------------------------------------------------------------------------------------------
+
+
+def test_an_interrupt_comes_out_whenever_it_comes(database: Make) -> None:
+    """In the middle of sending, waiting or taking in an answer: no error of the connection takes its place."""
+    target, chance = Target(database()), random.Random(1)
+    came = 0
+
+    def interrupt(*_: object) -> None:
+        nonlocal came
+        came += 1
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    raised = 0
+    try:
+        session = Session(target)
+        for _ in range(150):
+            if not session.alive:
+                session.close()
+                session = Session(target)
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.004))
+                for _ in range(50):
+                    with session.transaction() as fetch:
+                        fetch("SELECT pg_catalog.pg_sleep(0.0002)")
+            except KeyboardInterrupt:
+                raised += 1
+                session.close()
+        session.close()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert came == raised > 100
 
 
 # --- values are text -----------------------------------------------------------------------------------------------

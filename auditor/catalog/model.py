@@ -33,12 +33,12 @@ class Server:
     acting: frozenset[
         str
     ]  # names of functions and operators of the server and its extensions that may do more than compute
-    free_connections: int
+    free_connections: int | None  # None: this login may not count them
     snapshot: str
 
     def readers(self, wanted: int) -> int:
         """How many connections may read at the same time: a tenth of those that are left at most, and one at least."""
-        return max(1, min(wanted, self.free_connections // 10))
+        return wanted if self.free_connections is None else max(1, min(wanted, self.free_connections // 10))
 
     @property
     def major(self) -> int:

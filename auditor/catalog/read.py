@@ -43,8 +43,8 @@ Distribution = dict[tuple[int, str], tuple[float | None, float | None]]
 
 # What is read of each query, in the order in which the queries are needed.
 _QUERIES = {
-    "server": "database user login version version_num encoding is_standby superuser bypass_rls dangerous acting free_connections"
-    " snapshot",
+    "server": "database user login version version_num encoding is_standby superuser bypass_rls dangerous acting snapshot",
+    "connections": "free",
     "activity": "table constraints building",  # early: what goes on in the catalog's snapshot may end any moment
     "control": "system_identifier failures shared_failures last_failure last_shared_failure",
     "constraints": "oid name type table columns validated enforced deferrable deferred parent no_inherit index expression"
@@ -76,7 +76,7 @@ _QUERIES = {
 _OF_ROWS = ("storage", "statistics")
 # What an administrator may have revoked from PUBLIC, and an audit can do without. The executor looks at privileges before
 # it runs anything: no CASE keeps it from failing.
-_OPTIONAL = ("control", "statistics", "shown", "activity")
+_OPTIONAL = ("connections", "control", "statistics", "shown", "activity")
 _RECORDER = "pg_stat_statements"
 _UNREADABLE = (psycopg.errors.InsufficientPrivilege, psycopg.errors.ObjectNotInPrerequisiteState, psycopg.DataError)
 _SINCE = re.compile(r"/\* (\d+)\+ \*/(.*?)/\* else \*/(.*?)/\* end \*/", re.DOTALL)
@@ -233,6 +233,7 @@ def _read(
         return [dict(zip(_QUERIES[name].split(), row, strict=True)) for row in rows(name)]
 
     server = named("server")[0]
+    connections = named("connections")
     activity = named("activity")
     control = named("control")
     constraints = named("constraints")
@@ -327,7 +328,7 @@ def _read(
             bypass_rls=server["bypass_rls"],
             dangerous=tuple(server["dangerous"]),
             acting=frozenset(server["acting"]),
-            free_connections=server["free_connections"],
+            free_connections=connections[0]["free"] if connections else None,
             snapshot=server["snapshot"],
         ),
         tables=tables,

@@ -1,5 +1,5 @@
 -- The server and the login. Control data and roles: System Information Functions; Predefined Roles. What is dangerous is so of the role that has
--- logged in, whichever is preset for it: a function may SET ROLE NONE. Of others' sessions some logins see no kind, see Gauge.
+-- logged in, whichever is preset for it: a function may SET ROLE NONE.
 WITH acting AS ( -- functions of the server and its extensions that may do more than compute: some run what a text says
     SELECT p.oid, p.proname
     FROM pg_catalog.pg_proc AS p
@@ -27,11 +27,6 @@ SELECT pg_catalog.current_database() AS database,
              AND NOT l.rolsuper AND pg_catalog.pg_has_role(l.oid, g.oid, 'MEMBER') ORDER BY 1) AS dangerous,
        ARRAY(SELECT a.proname::text FROM acting AS a
              UNION SELECT o.oprname::text FROM pg_catalog.pg_operator AS o JOIN acting AS a ON a.oid = o.oprcode) AS acting,
-       pg_catalog.current_setting('max_connections')::int - pg_catalog.current_setting('superuser_reserved_connections')::int
-           /* 16+ */ - pg_catalog.current_setting('reserved_connections')::int /* else */ /* end */
-           - (SELECT count(*) FROM pg_catalog.pg_stat_activity AS a
-              WHERE a.backend_type = 'client backend'
-                 OR a.backend_type IS NULL AND a.datid IS NOT NULL AND a.usesysid IS NOT NULL)::int AS free_connections,
        pg_catalog.pg_current_snapshot()::text AS snapshot
 FROM pg_catalog.pg_roles AS r, pg_catalog.pg_roles AS l
 WHERE r.rolname = current_user AND l.rolname = session_user
