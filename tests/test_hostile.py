@@ -572,6 +572,7 @@ def is_log(text: str) -> bool:
     return is_text(text) and "\t" not in text and not commands
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("options", [Options(), Options(verbose=True), Options(verbose=True, width=40)], ids=str)
 def test_terminal(found: Audit, harmless: Audit, options: Options) -> None:
     for result in (found, harmless):
@@ -584,6 +585,7 @@ def test_terminal(found: Audit, harmless: Audit, options: Options) -> None:
 LONG = {"references/reference-cycle", "references/cross-tenant-reference", "nullability/cascade-cancelled"}
 
 
+@pytest.mark.once
 def test_markdown(found: Audit, harmless: Audit) -> None:
     findings = (*harmless.findings, *found.findings)
     for start in range(0, len(findings), 3):  # more do not fit
@@ -605,6 +607,7 @@ def test_markdown(found: Audit, harmless: Audit) -> None:
             assert all(one_line(str(value)) in shown for row in samples for each in row for value in each.values())
 
 
+@pytest.mark.once
 def test_html(found: Audit) -> None:
     text = render(found, "html", Options())
     assert is_text(text)
@@ -633,6 +636,7 @@ def alike(result: Audit, page: Trees, plain: Trees) -> bool:
     return others <= allowed and rest == plain_rest
 
 
+@pytest.mark.once
 def test_html_has_the_elements_that_harmless_names_make(found: Audit, harmless: Audit) -> None:
     """Element for element, but for what sets off words; tests/test_browser.py asks a browser's own parser."""
     plain = trees(harmless, Page(render(about(harmless, HARMLESS[0]), "html", Options())).nodes)
@@ -643,6 +647,7 @@ def test_html_has_the_elements_that_harmless_names_make(found: Audit, harmless: 
         assert alike(mine, trees(mine, page.nodes), plain), name
 
 
+@pytest.mark.once
 def test_json(found: Audit) -> None:
     text = render(found, "json", Options())
     assert text.isascii()
@@ -651,6 +656,7 @@ def test_json(found: Audit) -> None:
     assert again.coverage == found.coverage
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", MACHINES)
 def test_what_machines_read(found: Audit, harmless: Audit, name: str) -> None:
     """Each format, of every check under every name, as those read it for whom it is made."""
@@ -659,12 +665,14 @@ def test_what_machines_read(found: Audit, harmless: Audit, name: str) -> None:
         READERS[name](result)
 
 
+@pytest.mark.once
 def test_json_is_what_its_schema_says(found: Audit, harmless: Audit) -> None:
     validator = Draft202012Validator(schema())
     for result in (replace(found, findings=found.findings[::11], coverage=found.coverage[::11]), harmless):
         validator.validate(json.loads(render(result, "json", Options())))
 
 
+@pytest.mark.once
 def test_a_comparison(found: Audit) -> None:
     half = replace(found, findings=found.findings[::2])
     for pair in ((found, half), (half, found), (found, found)):
@@ -673,6 +681,7 @@ def test_a_comparison(found: Audit) -> None:
         assert all(len(line) <= 80 for line in comparison.text.split("\n"))
 
 
+@pytest.mark.once
 def test_the_entry_that_ignores_a_finding_does_so_and_no_other_name(found: Audit) -> None:
     alike: dict[str, list[Finding]] = defaultdict(list)
     for finding in found.findings:
@@ -724,6 +733,7 @@ def test_what_is_to_be_run_is_run_by_psql_and_nothing_else(dsn: str, found: Audi
     assert [path.name for path in tmp_path.iterdir()] == ["script.sql"]
 
 
+@pytest.mark.once
 def test_the_command_from_end_to_end(dsn: str, tmp_path: Path) -> None:
     (tmp_path / "auditor.toml").write_text(CONFIG, encoding="utf-8")
     (tmp_path / "sql").mkdir()
