@@ -248,11 +248,12 @@ def open_catalog(
     *,
     statistics: Wanted | None = lambda _: True,
     meanwhile: Callable[[], object] = lambda: None,
+    snapshot: str = "",
 ) -> Catalog:
     """The catalog of the session's database, read in one transaction.
 
     What another session keeps locked longer than the lock timeout comes without its definitions. `statistics` and
-    `meanwhile` as for `read_catalog`. Raises CannotConnectError where the server fails.
+    `meanwhile` as for `read_catalog`, `snapshot` as for `Session.transaction`. Raises CannotConnectError where the server fails.
     """
     major = session.version_num // 10000
     reason = ""
@@ -260,11 +261,11 @@ def open_catalog(
     for left in reversed(range(_CATALOG_TRIES)):
         try:
             if reason == "lock":
-                with session.transaction() as fetch:
+                with session.transaction(snapshot) as fetch:
                     locked = read_locked(fetch, major=major)
             # Who waits for it waits no longer than for a probe; the last try is read to its end.
             watched = watching(session.target, lambda: [session], after=_UNWATCHED) if left else nullcontext()
-            with watched, session.transaction() as fetch:
+            with watched, session.transaction(snapshot) as fetch:
                 try:
                     return read_catalog(
                         fetch,
@@ -426,13 +427,13 @@ class Auditor:
         with Session(self.target) as session:
             if options.depth != Depth.CATALOG:
                 self._position = position(session)
-            session.snapshot = self._snapshot
             rows = options.depth != Depth.CATALOG
             read = open_catalog(
                 session,
                 # The distribution of values matters to who reads them; what is asked is asked of a table in scope.
                 statistics=(lambda table: scope.holds(table.object())) if rows else None,
                 meanwhile=lambda: _load_judges(rows=rows and self.since is None),
+                snapshot=self._snapshot,
             )
             self._read_at = time.monotonic()
             from auditor.catalog.infer import complete, configured_predicates

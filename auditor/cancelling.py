@@ -6,7 +6,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from auditor.cascade import family
 from auditor.catalog.model import Catalog, Rule, Table, Trigger
 from auditor.text import ident, qualified
 
@@ -39,7 +38,7 @@ def obstacles(catalog: Catalog, table: Table, event: str, columns: Sequence[str]
     why = (
         "puts something else in its place; if that is no statement of the same kind, the action fails (SQLSTATE XX000)"
     )
-    for on in family(catalog, table):
+    for on in catalog.family(table):
         _triggers(catalog, on, event, columns, found, unread)
         found += [
             Obstacle(on, event, None, rule, why)

@@ -75,30 +75,9 @@ def root(catalog: Catalog, table: Table) -> Table:
     return table
 
 
-def family(catalog: Catalog, table: Table) -> Iterator[Table]:
-    """The table and its partitions, theirs too."""
-    yield table
-    if table.kind == "p":
-        for oid in table.children:
-            if oid in catalog.tables:
-                yield from family(catalog, catalog.tables[oid])
-
-
-def heirs(catalog: Catalog, table: Table) -> Iterator[Table]:
-    """The table and all whose rows a DELETE of it reaches: partitions, and tables that inherit from it."""
-    seen: set[int] = set()
-    todo = [table]
-    while todo:
-        current = todo.pop()
-        if current.oid not in seen:
-            seen.add(current.oid)
-            yield current
-            todo += [catalog.tables[oid] for oid in current.children if oid in catalog.tables]
-
-
 def steps(catalog: Catalog, table: Table, event: str, values: Values) -> Iterator[Step]:
     """What the keys do that reference this table, a partition of it, or the partitioned table it belongs to."""
-    for member in family(catalog, root(catalog, table)):
+    for member in catalog.family(root(catalog, table)):
         for child, key in catalog.referenced_by.get(member.oid, ()):
             if not key.enforced:
                 continue
@@ -136,7 +115,7 @@ def above(catalog: Catalog, table: Table) -> Iterator[Way]:
     todo: deque[tuple[Table, Way]] = deque([(table, ())])
     while todo:
         current, way = todo.popleft()
-        for member in family(catalog, root(catalog, current)):
+        for member in catalog.family(root(catalog, current)):
             for key in member.foreign_keys:
                 parent = known.get(key.referenced)
                 if key.on_delete != "c" or not key.enforced or not key.fires or parent is None:

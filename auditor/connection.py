@@ -260,8 +260,7 @@ class Session:
         self.cancelled = False
         self.asked = time.monotonic()  # when the last query was sent
         self.pid = 0  # of the server's process
-        self.snapshot = ""  # an exported one, which each transaction is to see instead of one of its own
-        self.importing = False  # while a transaction begins with it
+        self.importing = False  # while a transaction begins with a snapshot that another session has exported
         self.gave_way = threading.Event()  # set while a transaction is to end because others wait for its locks
         self._ending = threading.Lock()
         parameters = target.parameters()
@@ -379,16 +378,16 @@ class Session:
                         raise
 
     @contextmanager
-    def transaction(self) -> Iterator[Fetch]:
+    def transaction(self, snapshot: str = "") -> Iterator[Fetch]:
         """The pinned transaction; yields the function that runs one query in it. It always ends with ROLLBACK.
 
-        Raises psycopg.Error as the server sends it.
+        It sees `snapshot`, which another session has exported, or one of its own. Raises psycopg.Error as the server sends it.
         """
         with self._ending:  # a cancel that is on its way is for what was before
             self.gave_way.clear()
-        begin, self.importing = self._begin, bool(self.snapshot)
+        begin, self.importing = self._begin, bool(snapshot)
         if self.importing:  # before anything else is asked (documentation: SET TRANSACTION)
-            begin = begin.replace(";", f"; SET TRANSACTION SNAPSHOT {literal(self.snapshot)};", 1)
+            begin = begin.replace(";", f"; SET TRANSACTION SNAPSHOT {literal(snapshot)};", 1)
         with self._within(begin) as fetch:
             self.importing = False
             if self.pooled:

@@ -21,7 +21,7 @@ import psycopg
 
 from auditor.arbiter import countable, schemas
 from auditor.cancelling import obstacles
-from auditor.cascade import NULL, Reach, Step, Values, family, heirs, impossible, reached, root, sets
+from auditor.cascade import NULL, Reach, Step, Values, impossible, reached, root, sets
 from auditor.catalog.model import Catalog, Constraint, ForeignKey, Index, Table
 from auditor.catalog.read import query
 from auditor.connection import Fetch, Session, reason_of
@@ -220,7 +220,7 @@ def explain(
     The condition is SQL over the alias `r`, `said` the same in words. Raises UsageError where it finds no row, or the server
     does not take its values; what fails later is told in the answer.
     """
-    reach = reached(catalog, list(heirs(catalog, table)))
+    reach = reached(catalog, list(catalog.heirs(table)))
     if not where:
         changed = {(oid, "update"): tuple(columns) for oid, columns in reach.changed.items()}
         steps = reach.steps.values()
@@ -272,7 +272,7 @@ def beside(made: Deletion, catalog: Catalog, touched: Mapping[tuple[int, str], t
         cancelling.update(dict.fromkeys(f"{one.name} {one.why}" for one in found))
         cancelling.update(dict.fromkeys(f"{name}, a function that cannot be read" for name in unread))
         known = {one.trigger.oid for one in found if one.trigger is not None}
-        for on in family(catalog, table):
+        for on in catalog.family(table):
             for trigger in on.triggers:
                 fires = trigger.fires and event in trigger.events and trigger.oid not in known and not trigger.parent
                 if fires and (event == "delete" or not trigger.columns or set(trigger.columns) & set(columns)):
@@ -437,7 +437,7 @@ class _Walk:
         if step.refuses:
             return not touched
         ways = [other for other in reach.steps.values() if root(self.catalog, other.table).oid == top]
-        if len(ways) > 1 or any(top == root(self.catalog, table).oid for table in heirs(self.catalog, self.made.table)):
+        if len(ways) > 1 or any(top == root(self.catalog, table).oid for table in self.catalog.heirs(self.made.table)):
             return False
         after = [other for other in reach.steps.values() if root(self.catalog, other.parent).oid == top]
         if step.deletes:
@@ -665,7 +665,7 @@ class _Walk:
     def _moves(self, table: Table, columns: set[str]) -> bool:
         """Whether rows may have to move to another partition."""
         names: set[str | None] = set()
-        for member in family(self.catalog, root(self.catalog, table)):
+        for member in self.catalog.family(root(self.catalog, table)):
             names |= self.partition_keys.get(member.oid, set())
         return None in names or bool(names & columns)
 
@@ -850,7 +850,7 @@ class _Walk:
 
     def _keys_of(self, table: Table) -> list[ForeignKey]:
         """The foreign keys that hold for rows of a table, its partitions or what it is a partition of."""
-        return [key for member in family(self.catalog, root(self.catalog, table)) for key in member.foreign_keys]
+        return [key for member in self.catalog.family(root(self.catalog, table)) for key in member.foreign_keys]
 
     def _readable(self, *tables: Table) -> bool:
         for table in tables:

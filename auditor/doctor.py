@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from auditor.audit import open_catalog
-from auditor.cascade import family
 from auditor.catalog.infer import complete
 from auditor.catalog.model import Catalog, Sequence, Table
 from auditor.catalog.read import query
@@ -149,7 +148,7 @@ def _privileges(catalog: Catalog) -> Iterator[Advice]:
     foreign = [t for t in catalog.tables.values() if t.kind == "f"]
     if foreign:
         yield Advice("note", f"foreign tables are not read: {_some(foreign)}")
-    divided = [t for t in tables if any(part.kind == "f" for part in family(catalog, t))]
+    divided = [t for t in tables if any(part.kind == "f" for part in catalog.family(t))]
     if divided:
         yield Advice("problem", f"not read, because partitions of them are foreign tables: {_some(divided)}")
     unlogged = [t for t in tables if catalog.lost(t)]

@@ -188,10 +188,10 @@ def _referencing(catalog: Catalog, table: Table) -> tuple[list[Relation], list[s
                 left.append(f"{child.sql} ({idents(key.columns)}), whose rows have no key")
             else:
                 add(Relation.of_key(child, key, whole))
-    for part in _below(catalog, table):
+    for part in catalog.family(table):
         left += [
             f"{child.sql} ({idents(key.columns)}), which references the partition {part.sql}"
-            for child, key in catalog.referenced_by.get(part.oid, ())
+            for child, key in (catalog.referenced_by.get(part.oid, ()) if part is not table else ())
         ]
     for reference in catalog.references:
         if reference.referenced is table:
@@ -213,13 +213,6 @@ def _above(catalog: Catalog, table: Table) -> Iterator[Table]:
     while table.is_partition and table.parents and table.parents[0] in catalog.tables:
         table = catalog.tables[table.parents[0]]
         yield table
-
-
-def _below(catalog: Catalog, table: Table) -> Iterator[Table]:
-    for oid in table.children if table.kind == "p" else ():
-        if oid in catalog.tables:
-            yield catalog.tables[oid]
-            yield from _below(catalog, catalog.tables[oid])
 
 
 # --- moving it ------------------------------------------------------------------------------------------------------

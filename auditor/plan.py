@@ -99,12 +99,7 @@ def _below(probe: Probe, table: Table, catalog: Catalog) -> Iterator[Table]:
     beside = isinstance(probe, Relation) and any(table is one for one, _ in probe.beyond)
     if table.kind == "r" and not beside and not (whole and table is of):
         return
-    todo = list(table.children)
-    while todo:
-        child = catalog.tables.get(todo.pop())
-        if child is not None:
-            yield child
-            todo += child.children
+    yield from (heir for heir in catalog.heirs(table) if heir is not table)
 
 
 def _columns_readable(table: Table, columns: tuple[str, ...] | None) -> bool:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import psycopg
@@ -103,7 +103,6 @@ class Runner:
     trusted: Collection[str] = ()  # owners whose code may run under a dangerous login
     _by_now: Catalog | None = None  # with the code that planning would run, as it was known at
     _known: float = -math.inf
-    _looking: set[int] = field(default_factory=set)  # the threads that look at rows again
     in_slices: list[Sliced] = field(default_factory=list)
     _begun: dict[int, Sliced] = field(default_factory=dict)  # by the number of a task
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -202,7 +201,7 @@ class Runner:
                         session = self._settled(tasks, doubts, session, decide)
                     found: dict[int, Answer | Failure] = {}
                     began = time.monotonic()
-                    session = self._unit(tasks, unit, self._held(session), found)
+                    session = self._unit(tasks, unit, self._held(session), found, self.snapshot)
                     left = [number for number in unit if number not in found]
                     for number, answer in list(found.items()):
                         if isinstance(answer, Answer) and self._doubtful(tasks[number], answer):
@@ -269,7 +268,12 @@ class Runner:
             self.report(progress())
 
     def _unit(
-        self, tasks: list[Task], unit: list[int], session: Session | None, found: dict[int, Answer | Failure]
+        self,
+        tasks: list[Task],
+        unit: list[int],
+        session: Session | None,
+        found: dict[int, Answer | Failure],
+        snapshot: str = "",
     ) -> Session | None:
         """Fills in an answer or a reason for each task of a unit; returns the session to go on with.
 
@@ -300,7 +304,7 @@ class Runner:
         long = sum(tasks[number].cost for number in unit) * rests > self.max_snapshot * _LONG
         if self.max_snapshot and (unit[0] in self._begun or long) and self._cut(tasks, unit):
             return self._in_slices(tasks, unit, session, found)
-        failure, session = self._asked(tasks, unit, session, found, together)
+        failure, session = self._asked(tasks, unit, session, found, together, snapshot=snapshot)
         left = [number for number in unit if number not in found]
         if failure == self._old and self._cut(tasks, left):
             return self._in_slices(tasks, left, session, found)
@@ -310,7 +314,7 @@ class Runner:
         if own and (len(unit) > 1 or strategies != {TEXTBOOK}):
             for number in unit:
                 if number not in found and session is not None and not self.stopped:
-                    refused, session = self._asked(tasks, [number], session, found, alone)
+                    refused, session = self._asked(tasks, [number], session, found, alone, snapshot=snapshot)
                     if session is not None and session.gave_way.is_set():
                         return session
                     if refused is not None and session is not None:
@@ -425,25 +429,24 @@ class Runner:
         read: Callable[[Fetch, list[int]], Iterator[tuple[int, Answer]]],
         *,
         rested: bool = True,
+        snapshot: str = "",
     ) -> tuple[Failure | None, Session | None]:
         """Fills in answers, in one transaction. Why some are left, and the session to go on with, None where there is none."""
         failure = _INTERRUPTED
         for attempt in range(TRIES):
-            if session is None or not session.alive:
-                self._release(session)
-                session = self._connect()
+            session = self._usable(session)
             if session is None:
                 return failure, None
             age = Age(self.max_snapshot, session.target.statement_timeout)
             try:
-                with session.transaction() as unrested:
+                with session.transaction(snapshot) as unrested:
                     fetch = age.kept(unrested)
                     fetch = self._rested(fetch, session, age) if self._gentle and rested else fetch
                     for number, answer in read(fetch, [number for number in numbers if number not in found]):
                         tables = list(dict.fromkeys(table for table, _ in tasks[number].probe.reads()))
-                        snapshot, *oids = unrested(_moment(tables))[0]
+                        seen, *oids = unrested(_moment(tables))[0]
                         if oids == [str(table.oid) for table in tables]:
-                            found[number] = replace(answer, evidence=replace(answer.evidence, snapshot=snapshot))
+                            found[number] = replace(answer, evidence=replace(answer.evidence, snapshot=seen))
                         else:
                             found[number] = _REPLACED
                 return None, session
@@ -504,10 +507,7 @@ class Runner:
         while doubts and not self.stopped:
             now = time.monotonic()
             for number, doubt in [(n, each) for n, each in doubts.items() if each.due <= now]:
-                with self._of_now(session):
-                    decided, session = self._again(tasks, number, doubt, session)
-                if session is not None:
-                    session.snapshot = self.snapshot
+                decided, session = self._again(tasks, number, doubt, session)
                 if decided is not None:
                     decide(number, decided)
                     del doubts[number]
@@ -526,16 +526,14 @@ class Runner:
             return session
         failure = _INTERRUPTED
         for _ in range(TRIES):
-            if session is None or not session.alive:
-                self._release(session)
-                session = self._connect()
+            session = self._usable(session)
             if session is None:
                 return None
             if self._by_now is not None and time.monotonic() - self._known < _FRESH:
                 break
             asked = time.monotonic()
             try:
-                with self._of_now(session), session.transaction() as fetch:
+                with session.transaction() as fetch:
                     code = read_foreign_code(fetch, major=self.catalog.server.major, trusted=self.trusted)
             except psycopg.Error as error:
                 failure = Failure(*reason_of(error, session))
@@ -550,34 +548,16 @@ class Runner:
                 found.setdefault(number, Failure(*why))
         return session
 
-    @contextmanager
-    def _of_now(self, session: Session | None) -> Iterator[None]:
-        """What this thread asks in the context it asks in new snapshots."""
-        thread = threading.get_ident()
-        outer = thread in self._looking
-        self._looking.add(thread)
-        if session is not None:
-            session.snapshot = ""
-        try:
-            yield
-        finally:
-            if not outer:
-                self._looking.discard(thread)
-                if session is not None:
-                    session.snapshot = self.snapshot
-
     def _again(
         self, tasks: list[Task], number: int, doubt: Doubt, session: Session | None
     ) -> tuple[Answer | Failure | None, Session | None]:
         """One look at the rows, or another reading where there are none to look at; the result, if that decides."""
         now = time.monotonic()
-        if session is None or not session.alive:
-            self._release(session)
-            session = self._connect()
-            if session is None:
-                if self._unreachable and not self.stopped:
-                    return self._unsure(doubt, "lost_connection", self._unreachable), None
-                return self._hindered(doubt, "lost_connection", "no connection was to be had"), None
+        session = self._usable(session)
+        if session is None:
+            if self._unreachable and not self.stopped:
+                return self._unsure(doubt, "lost_connection", self._unreachable), None
+            return self._hindered(doubt, "lost_connection", "no connection was to be had"), None
         unsafe: dict[int, Answer | Failure] = {}
         session = self._safe(tasks, [number], session, unsafe)
         if isinstance(left := unsafe.get(number), Failure):
@@ -699,6 +679,13 @@ class Runner:
         times = _GIVEN if self.gauge is not None and self.gauge.busy else 1
         return min(times * seconds, _LONGEST_REST)
 
+    def _usable(self, session: Session | None) -> Session | None:
+        """The session while it can be used, or a new one, if there is one to be had."""
+        if session is not None and session.alive:
+            return session
+        self._release(session)
+        return self._connect()
+
     def _connect(self) -> Session | None:
         """A new session, or None when the server stays away; then nobody waits for it again in this run. None, too, where
         others have a session and there seems to be no other."""
@@ -717,7 +704,6 @@ class Runner:
                     return None
                 self._stopped.wait(patience * random.uniform(0.8, 1.2))
             else:
-                session.snapshot = "" if threading.get_ident() in self._looking else self.snapshot
                 with self._lock:
                     self._sessions.add(session)
                     self._unreachable = ""

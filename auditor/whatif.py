@@ -342,14 +342,8 @@ class _Tried:
         self._refuse_foreign_partitions()
 
     def _refuse_foreign_partitions(self) -> None:
-        if self.table.kind == "p" and any(child.kind == "f" for child in self._below(self.table)):
+        if any(part.kind == "f" for part in self.catalog.family(self.table)):
             self._fails("42809", f"a partition of {self.table.sql} is a foreign table")
-
-    def _below(self, table: Table) -> Iterator[Table]:
-        for oid in table.children:
-            if oid in self.catalog.tables:
-                yield self.catalog.tables[oid]
-                yield from self._below(self.catalog.tables[oid])
 
     def _using(self, name: str) -> Iterator[tuple[str, Result]]:
         """A constraint over an index that is there: it vouches for the rows, but for NULLs in a primary key."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from auditor.audit import open_catalog
+from auditor.audit import Auditor, open_catalog
 from auditor.catalog.model import Catalog
 from auditor.catalog.read import Wanted
+from auditor.config import merged
 from auditor.connection import Session, Target
 from auditor.registry import identities, load
 from auditor.text import qualified
@@ -43,6 +44,19 @@ def test_statistics_are_known_only_where_they_are_asked_for(database: Make) -> N
     }
     assert not catalog_of(dsn, statistics=lambda _: False).statistics
     assert not catalog_of(dsn, statistics=None).statistics
+
+
+def test_an_audit_knows_the_statistics_of_what_it_was_asked_for(database: Make) -> None:
+    dsn = database(SCRIPT, "CREATE TABLE other AS TABLE t; ANALYZE other")
+
+    def known(**options: object) -> set[str]:
+        catalog = Auditor(merged({}, options), Target(dsn))._planned()[0]
+        return {catalog.tables[oid].name for oid, _ in catalog.statistics}
+
+    assert known() == {"t", "other"}
+    assert known(tables=("oth*",)) == {"other"}
+    assert known(exclude_tables=("other",)) == {"t"}
+    assert known(depth="catalog") == set()
 
 
 def test_what_asks_rows_is_not_loaded_where_none_is_asked(database: Make, tmp_path: Path) -> None:

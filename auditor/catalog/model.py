@@ -653,6 +653,24 @@ class Catalog:
         """Tables that hold rows, each partition tree by its root only."""
         return (t for t in self.tables.values() if t.holds_rows and not t.is_partition)
 
+    def family(self, table: Table) -> Iterator[Table]:
+        """The table and its partitions, theirs too."""
+        yield table
+        for oid in table.children if table.kind == "p" else ():
+            if oid in self.tables:
+                yield from self.family(self.tables[oid])
+
+    def heirs(self, table: Table) -> Iterator[Table]:
+        """The table and all whose rows a query of it reads without ONLY: partitions, and tables that inherit from it."""
+        seen: set[int] = set()
+        todo = [table]
+        while todo:
+            current = todo.pop()
+            if current.oid not in seen:
+                seen.add(current.oid)
+                yield current
+                todo += [self.tables[oid] for oid in current.children if oid in self.tables]
+
     def lost(self, table: Table) -> bool:
         """Whether its rows are on another server only: an unlogged table's do not reach a standby."""
         return self.server.is_standby and table.persistence == "u"

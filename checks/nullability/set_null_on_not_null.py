@@ -18,7 +18,7 @@ from functools import partial
 
 from auditor.action_remedies import otherwise
 from auditor.cancelling import obstacles
-from auditor.cascade import Way, above, family, heirs, reached, root
+from auditor.cascade import Way, above, reached, root
 from auditor.catalog.model import Catalog, ForeignKey, Table
 from auditor.check import Ask, Clean, Depth, Finding, Object, Result, Severity
 from auditor.probe import Answer, Pairs, Relation, referenced_name
@@ -84,7 +84,7 @@ def asked(catalog: Catalog, conflict: Conflict) -> Ask:
 def conflicts(catalog: Catalog, table: Table, key: ForeignKey, parent: Table) -> Iterator[Conflict]:
     """Where the key cannot set NULL: in all rows of its table; then in partitions, for what they add."""
     known: set[str] = set()
-    for at in family(catalog, table):
+    for at in catalog.family(table):
         refused: Refused = {}
         events: list[str] = []
         sets: set[str] = set()
@@ -158,7 +158,7 @@ def further(
 def only_way(catalog: Catalog, conflict: Conflict, way: Way) -> bool:
     """Whether deleting from the top of the way reaches the rows that refuse on it and on no other, and no trigger may cancel
     a part of it: then the rows up there can be counted."""
-    reach = reached(catalog, list(heirs(catalog, way[0][2])))
+    reach = reached(catalog, list(catalog.heirs(way[0][2])))
     tables = [root(catalog, table).oid for table, _, _ in way]
     last = root(catalog, conflict.table).oid
     keys = {key.oid for _, key, _ in way} | {conflict.key.oid}
