@@ -137,7 +137,7 @@ def interrupted(session: Session, moment: int, change: Callable[[], None]) -> It
     whole, asked = session.transaction, 0
 
     @contextmanager
-    def transaction() -> Iterator[Fetch]:
+    def transaction(snapshot: str) -> Iterator[Fetch]:
         def ask(text: str) -> list[Row]:
             nonlocal asked
             asked += 1
@@ -145,7 +145,7 @@ def interrupted(session: Session, moment: int, change: Callable[[], None]) -> It
                 change()
             return fetch(text)
 
-        with whole() as fetch:
+        with whole(snapshot) as fetch:
             yield ask
 
     with pytest.MonkeyPatch.context() as patch:

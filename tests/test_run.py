@@ -672,8 +672,8 @@ def test_locks_are_those_of_reading(database: Make, monkeypatch: pytest.MonkeyPa
     whole: Callable[[Session], Any] = Session.transaction
 
     @contextmanager
-    def watched(self: Session) -> Iterator[Fetch]:
-        with whole(self) as fetch:
+    def watched(self: Session, *snapshot: str) -> Iterator[Fetch]:
+        with whole(self, *snapshot) as fetch:
             yield fetch
             locks = fetch(
                 "SELECT l.locktype, c.relname, l.mode FROM pg_catalog.pg_locks AS l LEFT JOIN pg_catalog.pg_class AS c"

@@ -158,8 +158,8 @@ def lasting(dsn: str, config: str, **options: Any) -> tuple[Audit, list[float]]:
     whole = Session.transaction
 
     @contextmanager
-    def timed(self: Session) -> Iterator[Fetch]:
-        with whole(self) as fetch:
+    def timed(self: Session, *snapshot: str) -> Iterator[Fetch]:
+        with whole(self, *snapshot) as fetch:
             began = time.monotonic()
             try:
                 yield fetch
@@ -249,8 +249,8 @@ def test_a_slice_that_gives_way_is_read_again_and_the_others_are_not(
     whole = Session.transaction
 
     @contextmanager
-    def interrupted(self: Session) -> Iterator[Fetch]:
-        with whole(self) as fetch:
+    def interrupted(self: Session, *snapshot: str) -> Iterator[Fetch]:
+        with whole(self, *snapshot) as fetch:
             yield fetch
             if self in runner._open() and next(turns) % 2:
                 self.give_way()
