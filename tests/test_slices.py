@@ -240,6 +240,7 @@ def test_a_slice_that_gives_way_is_read_again_and_the_others_are_not(
 ) -> None:
     """More often in all than a question may that gets no further."""
     monkeypatch.setattr(auditor.run, "_WAYS", (0.05, 0.05))
+    monkeypatch.setattr(auditor.run, "_FRESH", 600.0)  # every second transaction is a slice's, on a slow machine too
     target = Target(database(BIG))
     with Session(target) as session:
         catalog = open_catalog(session)

@@ -374,12 +374,12 @@ def _read_gaps(unit: _Unit, question: Unmatched) -> tuple[Range, ...] | None:
         span = int(ends[1] or 0) - int(ends[0] or 0)
         if span > 4 * unit.facts.size(question.referenced, question.only).rows + 1_000_000:
             return None
-    # 64 keys to a word, a bit for each that is there: no sort of the keys, and no belief in what an index says of them.
+    # 64 keys to a word, a bit for each that is there: no sort of the keys, and no belief in what an index says of them. The
+    # planner takes word for as many values as keys, and sorts, unless it comes out of a subquery, of whose columns it knows
+    # nothing; OFFSET keeps that apart, and '0', which needs no cast, leaves it to parallel workers.
     wide = f"{key}::pg_catalog.int8"
-    words = (
-        f"SELECT {wide} >> 6 AS word, pg_catalog.bit_or('1'::pg_catalog.int8 << ({wide} & 63)::pg_catalog.int4) AS bits"
-        f" {parents} GROUP BY 1"
-    )
+    each = f"SELECT {wide} >> 6 AS word, '1'::pg_catalog.int8 << ({wide} & 63)::pg_catalog.int4 AS bit {parents} OFFSET '0'"
+    words = f"SELECT k.word, pg_catalog.bit_or(k.bit) AS bits FROM ({each}) AS k GROUP BY 1"
     beside = "pg_catalog.lag(w.word) OVER o AS before, pg_catalog.lead(w.word) OVER o AS after"
     statement = (
         f"SELECT q.word, q.bits, q.before, q.after FROM (SELECT w.word, w.bits, {beside} FROM ({words}) AS w"
