@@ -262,6 +262,7 @@ class Session:
         self.pid = 0  # of the server's process
         self.importing = False  # while a transaction begins with a snapshot that another session has exported
         self.gave_way = threading.Event()  # set while a transaction is to end because others wait for its locks
+        self.farewell = ("", "")  # SQLSTATE and words with which the server ended the session while nothing was asked
         self._ending = threading.Lock()
         parameters = target.parameters()
         try:
@@ -277,6 +278,7 @@ class Session:
                 why
             ) from None
         self._connection.heard = time.monotonic()
+        self._connection.add_notice_handler(self._take_leave)
         if target.statement_timeout:
             self._connection.limit = target.statement_timeout + GRACE
         info = self._connection.info
@@ -292,10 +294,15 @@ class Session:
             self._begin = self._pin()
         except psycopg.Error as error:
             self.close()
-            raise CannotConnectError(f"the server ended the session: {_primary(error)}") from None
+            raise CannotConnectError(f"the server ended the session: {self.farewell[1] or _primary(error)}") from None
         except BaseException:
             self.close()
             raise
+
+    def _take_leave(self, notice: psycopg.errors.Diagnostic) -> None:
+        # What comes while no query is under way is a notice to libpq; the next query says only that the connection is lost.
+        if notice.severity_nonlocalized == "FATAL":
+            self.farewell = (notice.sqlstate or "", one_line(notice.message_primary or ""))
 
     def _pin(self) -> str:
         # What is pinned below is not known yet, but names have to mean what they say.
@@ -517,6 +524,7 @@ def reason_of(error: psycopg.Error, session: Session) -> tuple[str, str]:
         if not limit or time.monotonic() - session.asked < limit * 0.95:
             return "cancelled", "somebody cancelled the query on the server"
         return "timeout", f"statement timeout of {limit:g} s"
+    state = state or session.farewell[0] or None
     if state is None:
         silent = isinstance(error, SilentError)
         return "lost_connection", str(error) if silent else "the connection to the server was lost"

@@ -912,10 +912,11 @@ def test_limits_that_are_preset_end_no_session(database: Make, version: int, nam
     assert not [note for note in result.notes if "nobody watched" in note]
 
 
+@pytest.mark.parametrize("heard", [False, True])
 def test_a_limit_that_ends_a_session_before_it_can_be_lifted_is_named(
-    database: Make, version: int, monkeypatch: pytest.MonkeyPatch
+    heard: bool, database: Make, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it may over a slow network."""
+    """As it may over a slow network, before or after something is asked."""
     if version < 14:
         pytest.skip("for PostgreSQL 14 and later")
     dsn = database(TABLES)
@@ -924,6 +925,9 @@ def test_a_limit_that_ends_a_session_before_it_can_be_lifted_is_named(
 
     def late(session: Session) -> str:
         time.sleep(0.2)
+        if heard:
+            session._connection.pgconn.consume_input()
+            assert not session._connection.pgconn.is_busy()
         return pin(session)
 
     monkeypatch.setattr(Session, "_pin", late)
