@@ -486,6 +486,34 @@ def test_a_walk_longer_than_estimated_is_cut_short(database: Make) -> None:
     assert found["team_id"].count == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "value", "refused"),
+    [
+        (1, 499, False),
+        (1, 2_500, False),
+        (1, -5, True),
+        (1, 2**62, True),
+        (3_000_000_000, 499, False),
+        (3_000_000_000, -5, False),  # there are bits before the first key where that is not close to 0
+        (3_000_000_000, -(2**63) - 3_000_000_000, True),
+        (-(2**62), 2_500, False),
+        (-(2**62), 900_000, True),
+    ],
+)
+def test_values_beyond_the_bitmap_are_counted(first: int, value: int, refused: bool, database: Make) -> None:
+    """A bit for each key and each integer near them; what lies further off is told by the constants, in a second pass."""
+    moved = f"""
+        ALTER TABLE users ALTER id TYPE bigint; ALTER TABLE members ALTER invited_by TYPE bigint;
+        UPDATE users SET id = id - 1 + {first}; UPDATE members SET invited_by = invited_by - 1 + {first};
+        UPDATE members SET invited_by = {first + value} WHERE id IN (7, 99999)
+    """
+    found, sent = answered(database(LARGE, moved, *VACUUM), "invited_by")
+    assert found["invited_by"].count == 2
+    assert found["invited_by"].evidence.strategy == ONE_PASS
+    passes = [text for text in sent if "FILTER (WHERE" in text and "row_number" not in text]
+    assert ["get_bit" in text for text in passes] == [True, False][: 1 + refused]
+
+
 def test_gaps_that_are_too_many_are_given_up(database: Make) -> None:
     """Keys with a hole beside each: dense enough to be tried, too many gaps to be probed one by one."""
     holes = "TRUNCATE users; INSERT INTO users SELECT 2 * n FROM generate_series(1, 30000) AS n;"

@@ -67,16 +67,21 @@ class _Unit:
     gaps: dict[tuple[Any, ...], tuple[Range, ...] | None] = field(default_factory=dict)
     members: dict[tuple[Any, ...], str | None] = field(default_factory=dict)
     constants: int = 0  # bytes of constants in the one pass
+    bits: int = 0  # bytes of bitmaps in it
 
 
 @dataclass(slots=True)
 class _Begun:
-    """A question underway: the strategy that did not give up, the condition it found (None: no row), and its seconds."""
+    """A question underway: the strategy that did not give up, the condition it found (None: no row), and its seconds.
+
+    `sooner` holds for the same rows and is read in less time, or is refused by the server.
+    """
 
     question: Unmatched
     choice: Choice
     condition: Condition | None
     seconds: float
+    sooner: Condition | None = None
     count: int = 0
 
 
@@ -148,15 +153,17 @@ def _begin(unit: _Unit, question: Unmatched, choices: Sequence[Choice]) -> _Begu
     for choice in choices:
         try:
             condition: Condition | None
+            sooner = None
             if choice.strategy == WALK:
                 condition = _walk(unit, question, choice.bound)
             elif choice.strategy == GAPS:
                 condition = _gap_probes(unit, question)
             elif choice.strategy == ONE_PASS:
                 condition = _constants(unit, question)
+                sooner = _bitmap(unit, question)
             else:
                 condition = unmatched(question, Rows(question.table, only=True))
-            return _Begun(question, choice, condition, time.monotonic() - started)
+            return _Begun(question, choice, condition, time.monotonic() - started, sooner)
         except _GivenUpError:
             continue
     raise AssertionError(f"no strategy is left for {question}")
@@ -169,17 +176,45 @@ def _pass(unit: _Unit, begun: list[_Begun], slices: int | None) -> list[int]:
     considered = dict.fromkeys(one.question.where for one in begun)
     wheres = [total.filter(raw(where)) if where else total for where in considered]
     by_constants = [one for one in begun if one.choice.strategy == ONE_PASS]
-    broken = [total.filter(_offending(one)) for one in by_constants]
-    whole = rows.select(*wheres, *broken)
-    found = [0] * (len(wheres) + len(broken))
+    sure = [_offending(one) for one in by_constants]
+    soon = [
+        old if one.sooner is None else within(one.question, one.sooner)
+        for one, old in zip(by_constants, sure, strict=True)
+    ]
+    whole, sooner = (rows.select(*wheres, *map(total.filter, broken)) for broken in (sure, soon))
+    unrefused = any(one.sooner is not None for one in by_constants)
+    found = [0] * (len(wheres) + len(sure))
     for part in _slices(unit, rows, slices):
-        statement = whole if part is None else whole.where(part)
-        found = [sum_ + int(value or 0) for sum_, value in zip(found, unit.fetch(text_of(statement))[0], strict=True)]
+        read = _unless_refused(unit, _cut(sooner, part)) if unrefused else None
+        if read is None:
+            unrefused, read = False, unit.fetch(_cut(whole, part))
+        found = [sum_ + int(value or 0) for sum_, value in zip(found, read[0], strict=True)]
     counts = found[len(wheres) :]
     for one, orphans in zip(by_constants, counts, strict=True):
         one.count = orphans
     examined = dict(zip(considered, found, strict=False))
     return [examined[one.question.where] for one in begun]
+
+
+_BEYOND = ("2202E", "22003")  # a value for which the bitmap has no bit, or which is no number of the kind it counts in
+
+
+def _unless_refused(unit: _Unit, statement: str) -> Sequence[Sequence[str | None]] | None:
+    """What the server answers; None where a value lies beyond the bitmap."""
+    unit.fetch("SAVEPOINT bitmap")
+    try:
+        found = unit.fetch(statement)
+    except Exception as error:  # of the driver, which this module does not know
+        if getattr(error, "sqlstate", None) not in _BEYOND:
+            raise
+        unit.fetch("ROLLBACK TO SAVEPOINT bitmap")
+        return None
+    unit.fetch("RELEASE SAVEPOINT bitmap")
+    return found
+
+
+def _cut(statement: sa.Select[Any], part: Condition | None) -> str:
+    return text_of(statement if part is None else statement.where(part))
 
 
 def _slices(unit: _Unit, rows: Rows, pages: int | None) -> Iterator[Condition | None]:
@@ -464,6 +499,47 @@ def _constants(unit: _Unit, question: Unmatched) -> Condition:
     if unit.constants > _MOST_BYTES:
         raise _GivenUpError
     return sa.literal_column(f"({text})", sa.Boolean())
+
+
+def _bitmap(unit: _Unit, question: Unmatched) -> Condition | None:
+    """The same as the constants in less time: a bit for each integer from before the first key to beyond the last, set where
+    there is no key. A value further off the server refuses (documentation: Binary String Functions and Operators, get_bit).
+    """
+    gaps = unit.gaps.get(_parent(question)) or ()
+    if len(gaps) < 2 or gaps[0][0] > _LOWEST or gaps[-1][1] < _HIGHEST:
+        return None
+    first, last = gaps[0][1] + 1, gaps[-1][0] - 1
+    margin = max(1024, (last - first) >> 3)  # rows that were the first or the last are not far off
+    start, end = 0 if 0 <= first <= margin else first - margin, last + margin
+    if end - start > min(max(unit.facts.size(question.table).rows, _FEW_BITS), _MOST_BITS):
+        return None
+    if start < _LOWEST or end > _HIGHEST:
+        return None
+    held = bytearray((end - start) // 8 + 1)
+    for low, high in gaps:
+        _set_bits(held, max(low - start, 0), min(high - start, len(held) * 8 - 1))
+    place = f"{_column(question, question.table.name)}::pg_catalog.int8" + (
+        f" - '{start}'::pg_catalog.int8" if start else ""
+    )
+    if unit.facts.catalog.server.major < 14:
+        place = f"({place})::pg_catalog.int4"
+    text = f"pg_catalog.get_bit('\\x{held.hex()}'::pg_catalog.bytea, {place}) = 1"
+    unit.bits += len(text)
+    return sa.literal_column(f"({text})", sa.Boolean()) if unit.bits <= _MOST_BYTES else None
+
+
+_FEW_BITS, _MOST_BITS = 65_536, 8 * 2**20  # of a bitmap that is made for a small table, or at all
+
+
+def _set_bits(held: bytearray, first: int, last: int) -> None:
+    """Sets these bits and all between them; the first of a byte is its lowest."""
+    while first <= last and first % 8:
+        held[first // 8] |= 1 << first % 8
+        first += 1
+    whole = max((last + 1 - first) // 8, 0)
+    held[first // 8 : first // 8 + whole] = b"\xff" * whole
+    for bit in range(first + whole * 8, last + 1):
+        held[bit // 8] |= 1 << bit % 8
 
 
 def _outside(gaps: Sequence[Range], column: str, most: int) -> str | None:
