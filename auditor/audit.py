@@ -13,6 +13,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -954,15 +955,20 @@ def beyond(depth: Depth, skipped: int) -> str:
 _EXACT = 2**53  # from here on who takes JSON's numbers for doubles loses digits (RFC 8259, 6)
 
 
+@cache
+def _names(kind: type) -> tuple[str, ...] | None:
+    return tuple(part.name for part in fields(kind)) if is_dataclass(kind) else None
+
+
 def _plain(value: Any) -> Any:
-    """As asdict of dataclasses, which copies every string and number on its way, and takes four times as long."""
+    """As asdict of dataclasses, in less time: that copies every string and number on its way."""
     if isinstance(value, tuple | list):
         return [_plain(part) for part in value]
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
-    if is_dataclass(value):
-        return {part.name: _plain(getattr(value, part.name)) for part in fields(value)}
-    return value
+    kind: type = type(value)
+    names = _names(kind)
+    return value if names is None else {name: _plain(getattr(value, name)) for name in names}
 
 
 def to_json(audit: Audit) -> dict[str, Any]:
