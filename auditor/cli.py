@@ -593,24 +593,35 @@ def audit(
 
         hold(Path(settings.audit.lock_file))
     result = auditor.run()
-    unknown: UsageError | None = None  # why nothing is known of earlier runs; told once the reports are written
+    troubles: list[UsageError] = []  # each ends what it is about, and nothing else
+    unknown, unread = False, None
     if past is not None:
         try:
             result = past.told(result)
         except UsageError as error:
-            unknown = error
+            unknown = True
+            troubles.append(error)
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
-    _write(result, outputs, color, quiet=quiet, verbose=verbose)
     try:
-        if unknown is not None:
-            raise unknown
-        if past is not None:
+        _write(result, outputs, color, quiet=quiet, verbose=verbose)
+    except UsageError as error:
+        troubles.append(error)
+    except BrokenPipeError as error:
+        unread = error
+    if past is not None and not unknown:
+        try:
             past.record(result, settings.history.keep)
-    finally:
-        failed = notifier.tell(result) if notifier and unknown is None else ""  # else all would be new
-        if failed:
-            print(f"auditor: {failed}", file=sys.stderr)
+        except UsageError as error:
+            troubles.append(error)
+    failed = notifier.tell(result) if notifier and not unknown else ""  # else all would be new
+    for told in (failed, *troubles[:-1]):
+        if told:
+            print(f"auditor: {told}", file=sys.stderr)
+    if troubles:
+        raise troubles[-1]
+    if unread:
+        raise unread
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
 
 
@@ -631,7 +642,8 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
     from auditor.output import write
     from auditor.report import Options, render
 
-    failed: UsageError | None = None
+    failed: list[UsageError] = []
+    unread: BrokenPipeError | None = None
     for name, path in outputs:
         if quiet and path is None and name == "terminal":
             continue
@@ -640,7 +652,9 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
             # Metrics are there for another process to collect.
             write(render(result, name, options), path, shared=name == "prometheus")
         except UsageError as error:
-            failed = failed or error
+            failed.append(error)
+        except BrokenPipeError as error:
+            unread = error
     # The terminal report ends with this line itself; a document on standard output must not be spoilt by it.
     document = any(path is None and name != "terminal" for name, path in outputs)
     if document:
@@ -649,9 +663,13 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
         try:
             write(result.summary.line + "\n", None)
         except UsageError as error:
-            failed = failed or error
+            failed.append(error)
+        except BrokenPipeError as error:
+            unread = error
     if failed:
-        raise failed
+        raise failed[0]
+    if unread:
+        raise unread
 
 
 @app.command(

@@ -12,6 +12,7 @@ Wherever an audit is `held`, no session of it is left on the server afterwards.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import resource
 import shutil
@@ -39,6 +40,7 @@ from auditor.audit import open_catalog
 from auditor.connection import _OF_THE_SESSION, Session, Target
 from auditor.errors import CannotConnectError
 from auditor.gauge import Gauge, Limits
+from auditor.history import History
 from auditor.run import TRIES
 from tests.conftest import MAJOR, RUN, Make, embedded_server
 from tests.helpers import audit, login, plain_environment, titles
@@ -995,6 +997,32 @@ def test_a_full_disk_behind_the_output_is_told(database: Make, options: tuple[st
     said = done.stderr.splitlines()
     assert said[-1] == "auditor: cannot write the report to standard output: No space left on device"
     assert not [line for line in said[:-1] if not LAST_LINE.fullmatch(line)]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("piped", [False, True])
+def test_what_reads_no_report_costs_neither_the_others_nor_the_history(
+    piped: bool, database: Make, tmp_path: Path
+) -> None:
+    """A full device, or a pipe whose reader has gone."""
+    outputs = ("-f", "markdown" if piped else "markdown:/dev/full", "-f", "json:report.json", "--history", "history.db")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "auditor", "audit", database(SCHEMA), *ONLY_ORPHANS, *outputs],
+            cwd=tmp_path,
+            env=plain_environment(),
+            stdout=pipe if piped else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    refused = ["auditor: cannot write the report to /dev/full: No space left on device"]
+    assert (done.returncode, done.stderr.splitlines()[piped:]) == ((3, []) if piped else (2, refused))
+    run = json.loads((tmp_path / "report.json").read_text())["run"]["id"]
+    assert History(f"sqlite:///{tmp_path / 'history.db'}").report(run, "--since").run.id == run
 
 
 @pytest.mark.once
