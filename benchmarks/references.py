@@ -10,8 +10,8 @@ integer keys, and again with uuid keys; and a table of 100 rows that references 
 the auditor, as the command with `--pace fast`, everything included, and each relation asked alone.
 
 The server has its default settings but for shared_buffers. The tables are analysed and not vacuumed, as after a load or
-where rows change: every strategy has to read the table itself. `--vacuum` measures what indexes alone can answer for. Nothing
-here judges; the figures go to README.
+where rows change: every strategy has to read the table itself; with `--vacuum` as autovacuum leaves them, where indexes alone
+can answer for their rows. Nothing here judges; the figures go to README.
 """
 
 from __future__ import annotations
@@ -227,7 +227,8 @@ def main() -> None:
             peaks.append((f"{kind}, {rows:,} rows", large.peak))
             if rows == options.scale:
                 made[kind], few[kind] = large, small
-    print("<!-- references -->")
+    name = "references, vacuumed" if options.vacuum else "references"
+    print(f"<!-- {name} -->")
     print(f"{platform.python_implementation()} {platform.python_version()}, PostgreSQL 18, {os.cpu_count()} cores;")
     state = "vacuumed" if options.vacuum else "analysed, not vacuumed"
     print(f"{options.scale:,} rows, {state}, 8 references, best of {options.runs}; seconds\n")
@@ -256,7 +257,7 @@ def main() -> None:
     print("\n| the auditor's peak memory | MiB |\n|---|---|")
     for what, peak in peaks:
         print(f"| {what} | {peak / 1024:.0f} |")
-    print("<!-- /references -->")
+    print(f"<!-- /{name} -->")
 
 
 if __name__ == "__main__":

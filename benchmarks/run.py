@@ -240,7 +240,8 @@ def main() -> None:
     print(f"| `auditor --help` | {start:.2f} s | under 0.40 s |\n", flush=True)
     if options.scale:
         references = str(Path(__file__).with_name("references.py"))
-        subprocess.run([sys.executable, references, "--scale", str(options.scale)], check=True)
+        for state in ((), ("--vacuum",)):
+            subprocess.run([sys.executable, references, "--scale", str(options.scale), *state], check=True)
         load = str(Path(__file__).with_name("load.py"))
         subprocess.run([sys.executable, load, "--rows", str(options.scale // 2)], check=True)
 
