@@ -593,35 +593,31 @@ def audit(
 
         hold(Path(settings.audit.lock_file))
     result = auditor.run()
-    troubles: list[UsageError] = []  # each ends what it is about, and nothing else
-    unknown, unread = False, None
+    troubles: list[UsageError | BrokenPipeError] = []  # each ends what it is about, and nothing else
     if past is not None:
         try:
             result = past.told(result)
         except UsageError as error:
-            unknown = True
             troubles.append(error)
+            past = notifier = None  # it would take all for new
     if auditor.interrupted:
         print("auditor: interrupted: what had not been asked by then is listed as not checked", file=sys.stderr)
     try:
         _write(result, outputs, color, quiet=quiet, verbose=verbose)
-    except UsageError as error:
+    except (UsageError, BrokenPipeError) as error:
         troubles.append(error)
-    except BrokenPipeError as error:
-        unread = error
-    if past is not None and not unknown:
+    if past is not None:
         try:
             past.record(result, settings.history.keep)
         except UsageError as error:
             troubles.append(error)
-    failed = notifier.tell(result) if notifier and not unknown else ""  # else all would be new
-    for told in (failed, *troubles[:-1]):
-        if told:
-            print(f"auditor: {told}", file=sys.stderr)
+    if notifier and (failed := notifier.tell(result)):
+        print(f"auditor: {failed}", file=sys.stderr)
+    told = [trouble for trouble in troubles if isinstance(trouble, UsageError)]
+    for trouble in told[:-1]:
+        print(f"auditor: {trouble}", file=sys.stderr)
     if troubles:
-        raise troubles[-1]
-    if unread:
-        raise unread
+        raise (told or troubles)[-1]
     raise typer.Exit(result.exit_code(settings.audit.fail_on, allow_incomplete=settings.audit.allow_incomplete))
 
 
@@ -642,8 +638,7 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
     from auditor.output import write
     from auditor.report import Options, render
 
-    failed: list[UsageError] = []
-    unread: BrokenPipeError | None = None
+    failed: list[UsageError | BrokenPipeError] = []
     for name, path in outputs:
         if quiet and path is None and name == "terminal":
             continue
@@ -651,10 +646,8 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
         try:
             # Metrics are there for another process to collect.
             write(render(result, name, options), path, shared=name == "prometheus")
-        except UsageError as error:
+        except (UsageError, BrokenPipeError) as error:
             failed.append(error)
-        except BrokenPipeError as error:
-            unread = error
     # The terminal report ends with this line itself; a document on standard output must not be spoilt by it.
     document = any(path is None and name != "terminal" for name, path in outputs)
     if document:
@@ -662,14 +655,10 @@ def _write(result: Audit, outputs: list[tuple[str, Path | None]], color: str, *,
     elif quiet or all(path is not None for _, path in outputs):
         try:
             write(result.summary.line + "\n", None)
-        except UsageError as error:
+        except (UsageError, BrokenPipeError) as error:
             failed.append(error)
-        except BrokenPipeError as error:
-            unread = error
-    if failed:
-        raise failed[0]
-    if unread:
-        raise unread
+    if failed:  # that nobody reads the output counts where there is nothing else
+        raise min(failed, key=lambda error: isinstance(error, BrokenPipeError))
 
 
 @app.command(

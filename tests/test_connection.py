@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from auditor.audit import open_catalog
-from auditor.connection import _PINNED, Session, Target
+from auditor.connection import _PINNED, Session, Target, reason_of
 from auditor.errors import CannotConnectError, ConfigError
 from auditor.probe import Matching
 from auditor.probe.textbook import Samples, ask
@@ -485,3 +485,18 @@ def test_a_session_survives_a_transaction_that_could_not_begin(database: Make) -
         session._begin = begin
         with session.transaction() as fetch:
             assert fetch("SELECT 1") == [("1",)]
+
+
+@pytest.mark.parametrize("heard", [False, True])
+def test_who_ended_a_session_is_known_whenever_it_is_heard(heard: bool, database: Make) -> None:
+    """What the server says while nothing is asked is a notice to libpq, and the next query's error says nothing of it."""
+    dsn = database()
+    with Session(Target(dsn)) as session, psycopg.connect(dsn) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [session.pid])
+        time.sleep(0.5)
+        if heard:
+            session._connection.pgconn.consume_input()
+            assert not session._connection.pgconn.is_busy()
+        with pytest.raises(psycopg.OperationalError) as raised, session.transaction():
+            pass
+        assert reason_of(raised.value, session) == ("lost_connection", "SQLSTATE 57P01")

@@ -1029,7 +1029,17 @@ def test_what_reads_no_report_costs_neither_the_others_nor_the_history(
 def test_a_history_that_is_spoilt_meanwhile_costs_no_report(database: Make, tmp_path: Path) -> None:
     dsn = database(SCHEMA, BIG)
     (tmp_path / "auditor.toml").write_text(SLOW)
-    options = (*ONLY_ORPHANS, "--jobs", "1", "--history", "history.db", "-f", "json:report.json")
+    options = (
+        *ONLY_ORPHANS,
+        "--jobs",
+        "1",
+        "--history",
+        "history.db",
+        "-f",
+        "markdown:/dev/full",
+        "-f",
+        "json:report.json",
+    )
     with psycopg.connect(dsn, autocommit=True) as watching, started(dsn, tmp_path, *options) as auditor:
         wait_until(watching, "pg_sleep(0.3)", there=True, seconds=30)
         (tmp_path / "history.db").write_text("no database any more" * 100)
@@ -1038,6 +1048,7 @@ def test_a_history_that_is_spoilt_meanwhile_costs_no_report(database: Make, tmp_
     assert auditor.returncode == 2, err
     assert LAST_LINE.fullmatch(out.rstrip("\n"))
     assert err.splitlines()[1:] == [
-        "auditor: the history in sqlite:///history.db cannot be used: file is not a database"
+        "auditor: the history in sqlite:///history.db cannot be used: file is not a database",
+        "auditor: cannot write the report to /dev/full: No space left on device",
     ]
     assert (tmp_path / "report.json").exists()

@@ -35,7 +35,10 @@ from auditor.report import Options, render
 from tests.conftest import Make
 from tests.helpers import audit, login, run_auditor
 from tests.reports import CHECKS, HOSTILE, hostile_script
+from tests.test_cli import Command, command
 from tests.test_history import TABLES, on
+
+__all__ = ["command"]  # a fixture
 
 pytestmark = pytest.mark.once
 
@@ -252,6 +255,27 @@ def test_one_that_does_not_answer_is_told_and_keeps_nobody(
             assert "address 1 of 1" in Notifier([silent.url]).tell(result)
         finally:
             silent.close()
+
+
+def test_a_report_that_cannot_be_written_keeps_nobody_from_hearing_of_it(
+    database: Make, tmp_path: Path, web: Web
+) -> None:
+    (tmp_path / "auditor.toml").write_text(f'[history]\nurl = "h.db"\n[notify]\nurls = ["{web.url}"]\n')
+    refused = "auditor: cannot write the report to /dev/full: No space left on device\n"
+    done = run_auditor("audit", database(TABLES), "-f", "json:/dev/full", cwd=tmp_path)
+    assert (done.returncode, done.stderr, len(web.taken)) == (2, refused, 1)
+    assert len(History(str(tmp_path / "h.db")).trends(10)) == 1
+
+
+def test_nobody_hears_of_findings_that_may_be_known(
+    database: Make, tmp_path: Path, web: Web, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(self: History, audit: Audit) -> Audit:
+        raise UsageError("spoilt")
+
+    monkeypatch.setattr(History, "told", unreadable)
+    done = command("audit", database(TABLES), "-q", "--history", "h.db", "--notify", web.url)
+    assert (done.returncode, done.stderr, web.taken) == (2, "auditor: spoilt\n", [])
 
 
 def test_a_notification_that_fails_changes_no_exit_code_and_prints_no_address(

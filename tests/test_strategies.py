@@ -514,6 +514,20 @@ def test_values_beyond_the_bitmap_are_counted(first: int, value: int, refused: b
     assert ["get_bit" in text for text in passes] == [True, False][: 1 + refused]
 
 
+def test_keys_are_counted_by_parallel_workers_without_a_sort(database: Make) -> None:
+    dsn = database(LARGE, *VACUUM)
+    (counting,) = {text for text in answered(dsn, "user_id")[1] if "bit_or" in text}
+    free = "; ".join(
+        f"SET {name} = 0" for name in ("parallel_setup_cost", "parallel_tuple_cost", "min_parallel_table_scan_size")
+    )
+    with psycopg.connect(dsn) as connection:
+        connection.execute(free.encode())
+        plan = "\n".join(line for (line,) in connection.execute(f"EXPLAIN (COSTS OFF) {counting}".encode()))
+    counted = plan[plan.index("Partial HashAggregate") :]
+    assert "Parallel Seq Scan on users" in counted or "Parallel Index Only Scan" in counted
+    assert "Sort" not in counted
+
+
 def test_gaps_that_are_too_many_are_given_up(database: Make) -> None:
     """Keys with a hole beside each: dense enough to be tried, too many gaps to be probed one by one."""
     holes = "TRUNCATE users; INSERT INTO users SELECT 2 * n FROM generate_series(1, 30000) AS n;"

@@ -40,7 +40,7 @@ from auditor.probe.choice import (
     together,
 )
 from auditor.probe.sql import Condition, Rows, raw, text_of
-from auditor.probe.textbook import Fetch, Samples, ask, completed, repeated_keys, unmatched, within
+from auditor.probe.textbook import Fetch, Samples, ask, completed, refusal, repeated_keys, unmatched, within
 from auditor.text import ident, literal
 
 _STEPS = (100, 1_000, 10_000)  # values of a walk between two looks at its bound; the last one repeats
@@ -183,34 +183,20 @@ def _pass(unit: _Unit, begun: list[_Begun], slices: int | None) -> list[int]:
     ]
     whole, sooner = (rows.select(*wheres, *map(total.filter, broken)) for broken in (sure, soon))
     unrefused = any(one.sooner is not None for one in by_constants)
+    if unrefused:
+        unit.fetch("SAVEPOINT refusable")
     found = [0] * (len(wheres) + len(sure))
     for part in _slices(unit, rows, slices):
-        read = _unless_refused(unit, _cut(sooner, part)) if unrefused else None
-        if read is None:
-            unrefused, read = False, unit.fetch(_cut(whole, part))
+        read: list[tuple[str | None, ...]] = []
+        unrefused = unrefused and not refusal(unit.fetch, _cut(sooner, part), read)
+        if not unrefused:  # a value lies beyond the bitmap
+            read = unit.fetch(_cut(whole, part))
         found = [sum_ + int(value or 0) for sum_, value in zip(found, read[0], strict=True)]
     counts = found[len(wheres) :]
     for one, orphans in zip(by_constants, counts, strict=True):
         one.count = orphans
     examined = dict(zip(considered, found, strict=False))
     return [examined[one.question.where] for one in begun]
-
-
-_BEYOND = ("2202E", "22003")  # a value for which the bitmap has no bit, or which is no number of the kind it counts in
-
-
-def _unless_refused(unit: _Unit, statement: str) -> Sequence[Sequence[str | None]] | None:
-    """What the server answers; None where a value lies beyond the bitmap."""
-    unit.fetch("SAVEPOINT bitmap")
-    try:
-        found = unit.fetch(statement)
-    except Exception as error:  # of the driver, which this module does not know
-        if getattr(error, "sqlstate", None) not in _BEYOND:
-            raise
-        unit.fetch("ROLLBACK TO SAVEPOINT bitmap")
-        return None
-    unit.fetch("RELEASE SAVEPOINT bitmap")
-    return found
 
 
 def _cut(statement: sa.Select[Any], part: Condition | None) -> str:
@@ -512,8 +498,6 @@ def _bitmap(unit: _Unit, question: Unmatched) -> Condition | None:
     margin = max(1024, (last - first) >> 3)  # rows that were the first or the last are not far off
     start, end = 0 if 0 <= first <= margin else first - margin, last + margin
     if end - start > min(max(unit.facts.size(question.table).rows, _FEW_BITS), _MOST_BITS):
-        return None
-    if start < _LOWEST or end > _HIGHEST:
         return None
     held = bytearray((end - start) // 8 + 1)
     for low, high in gaps:

@@ -230,13 +230,13 @@ def _(question: Values, fetch: Fetch, samples: Samples) -> Answer:
 @ask.register
 def _(question: Planned, fetch: Fetch, samples: Samples) -> Answer:
     statement = upsert(question)
-    fetch("SAVEPOINT planning")
-    state = _refusal(fetch, f"EXPLAIN {statement}")
+    fetch("SAVEPOINT refusable")
+    state = refusal(fetch, f"EXPLAIN {statement}")
     if state == "42501":
         # Privileges on the table are looked at after planning, those on schemas and functions before. No index has a system
         # column: where that is what the server says next, it had found one for the question.
         hopeless = replace(question, targets=(*question.targets, "ctid"))
-        state = "" if _refusal(fetch, f"EXPLAIN {upsert(hopeless)}") == "42P10" else state
+        state = "" if refusal(fetch, f"EXPLAIN {upsert(hopeless)}") == "42P10" else state
     if state not in ("", "42P10"):
         raise UnansweredError(f"the server does not plan {statement} (SQLSTATE {state})")
     return Answer(int(not state), 0, Evidence(None, sql=f"EXPLAIN {statement};", strategy="explain"))
@@ -277,7 +277,7 @@ def given_out(question: Ahead, fetch: Fetch) -> tuple[int, int, int]:
 
 @ask.register
 def _(question: Constants, fetch: Fetch, samples: Samples) -> Answer:
-    fetch("SAVEPOINT planning")
+    fetch("SAVEPOINT refusable")
     size, many = 64, len(question.conditions)
     said = [each for first in range(0, many, size) for each in _folded(question, fetch, first, min(first + size, many))]
     return Answer(0, 0, Evidence(None, strategy="explain"), values=tuple((each, 1) for each in said))
@@ -285,10 +285,10 @@ def _(question: Constants, fetch: Fetch, samples: Samples) -> Answer:
 
 def _folded(question: Constants, fetch: Fetch, first: int, last: int) -> list[str]:
     """What these conditions come to. One that is refused takes those beside it along: they are asked by halves."""
-    plan: list[str] = []
-    state = _refusal(fetch, f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {folded(question, first, last)}", plan)
+    plan: list[tuple[str | None, ...]] = []
+    state = refusal(fetch, f"EXPLAIN (VERBOSE, COSTS OFF, FORMAT JSON) {folded(question, first, last)}", plan)
     if not state:
-        top = json.loads(plan[0])[0]["Plan"]
+        top = json.loads(plan[0][0] or "")[0]["Plan"]
         rows = top["Plans"] if top["Node Type"] == "Append" else [top]
         known = {"true": "true", "false": "false", "NULL::boolean": "null"}
         return [known.get(row["Output"][0], "") for row in rows]
@@ -298,18 +298,21 @@ def _folded(question: Constants, fetch: Fetch, first: int, last: int) -> list[st
     return [*_folded(question, fetch, first, middle), *_folded(question, fetch, middle, last)]
 
 
-def _refusal(fetch: Fetch, statement: str, plan: list[str] | None = None) -> str:
-    """The SQLSTATE with which the server refuses a statement for what it says; empty when it does not. `plan` takes what it answers."""
+def refusal(fetch: Fetch, statement: str, found: list[tuple[str | None, ...]] | None = None) -> str:
+    """The SQLSTATE with which the server refuses a statement for what it says; empty when it does not. `found` takes what it answers.
+
+    Takes the transaction back to SAVEPOINT refusable, which has to be there.
+    """
     try:
         rows = fetch(statement)
-        if plan is not None:
-            plan += (row[0] or "" for row in rows)
     except Exception as error:  # of the driver, which this module does not know
         state = str(getattr(error, "sqlstate", None) or "")
         if state[:2] not in ("0A", "22", "42", "55") or state == "55P03":
             raise
-        fetch("ROLLBACK TO SAVEPOINT planning")
+        fetch("ROLLBACK TO SAVEPOINT refusable")
         return state
+    if found is not None:
+        found += rows
     return ""
 
 
