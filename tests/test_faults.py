@@ -922,11 +922,12 @@ def test_a_limit_that_ends_a_session_before_it_can_be_lifted_is_named(
     if version < 14:
         pytest.skip("for PostgreSQL 14 and later")
     dsn = database(TABLES)
-    reader = login(dsn, READ, "ALTER ROLE {role} SET idle_session_timeout = '1ms'")
+    # Long enough for libpq to have begun: what arrives with the end of that it drops before anybody can listen.
+    reader = login(dsn, READ, "ALTER ROLE {role} SET idle_session_timeout = '100ms'")
     pin = Session._pin
 
     def late(session: Session) -> str:
-        time.sleep(0.2)
+        time.sleep(0.5)
         if heard:
             session._connection.pgconn.consume_input()
             assert not session._connection.pgconn.is_busy()
