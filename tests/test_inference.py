@@ -188,6 +188,48 @@ def test_two_tables_of_one_name(database: Make) -> None:
     assert (reference.table.name, reference.referenced.schema) == ("of_a", "a")
 
 
+def test_what_another_application_calls_its_tables_is_not_meant(database: Make) -> None:
+    """Exactly of the name in another schema, and in the own one beside the table's name or behind its application's."""
+    shop = "".join(
+        f"CREATE TABLE wp.wp_{n} (id int PRIMARY KEY);" for n in ("users", "posts", "tags", "links", "terms")
+    )
+    dsn = database(
+        "CREATE SCHEMA shop; CREATE SCHEMA wp; CREATE SCHEMA desk",
+        "CREATE TABLE shop.users (id int PRIMARY KEY); CREATE TABLE shop.categories (id int PRIMARY KEY)",
+        "CREATE TABLE shop.currencies (id int PRIMARY KEY)",
+        f"{shop} CREATE TABLE wp.wp_comments (id int PRIMARY KEY, user_id int, currency_id int)",
+        "CREATE TABLE desk.issue_categories (id int PRIMARY KEY)",
+        "CREATE TABLE desk.issues (id int PRIMARY KEY, category_id int, user_id int)",
+    )
+    assert {(r.table.sql, *r.columns): r.referenced.sql for r in read(dsn).references} == {
+        ("wp.wp_comments", "user_id"): "wp.wp_users",
+        ("wp.wp_comments", "currency_id"): "shop.currencies",
+        ("desk.issues", "category_id"): "desk.issue_categories",
+        ("desk.issues", "user_id"): "shop.users",
+    }
+
+
+def test_numbers_and_directions_in_names(database: Make) -> None:
+    """A number tells columns apart, unless a table is called with it."""
+    dsn = database(
+        "CREATE TABLE teams (id int PRIMARY KEY); CREATE TABLE issues (id int PRIMARY KEY)",
+        "CREATE TABLE level1 (id int PRIMARY KEY); CREATE TABLE levels (id int PRIMARY KEY)",
+        "CREATE TABLE level2 (id int PRIMARY KEY, level1_id int, level2_id int)",
+        "CREATE TABLE matches (team1_id int, team2_id int, level2_id int, level3_id int, level_1_id int)",
+        "CREATE TABLE relations (issue_from_id int, issue_to_id int, issue_with_id int, from_id int)",
+    )
+    assert inferred(dsn) == {
+        "level2.level1_id": "level1.id",
+        "matches.team1_id": "teams.id",
+        "matches.team2_id": "teams.id",
+        "matches.level2_id": "level2.id",
+        "matches.level3_id": "levels.id",
+        "matches.level_1_id": "level1.id",
+        "relations.issue_from_id": "issues.id",
+        "relations.issue_to_id": "issues.id",
+    }
+
+
 def test_prefixes_that_say_which_application(database: Make) -> None:
     tables = "".join(f"CREATE TABLE wp_{n} (id int PRIMARY KEY);" for n in ("users", "posts", "tags", "links", "terms"))
     dsn = database(tables, "CREATE TABLE wp_comments (post_id int, user_id int, created_by int)")

@@ -106,6 +106,7 @@ _SELF = {
     *("parent", "previous", "prev", "next", "root", "original", "replyto", "inreplyto", "duplicateof", "mergedinto"),
     *("replacedby", "supersededby", "succeededby", "precededby", "clonedfrom", "copiedfrom", "forkedfrom"),
 }
+_DIRECTIONS = {"from", "to", "old", "new"}
 # Last words of so many names that they single out no table.
 _VAGUE = {
     *(
@@ -203,10 +204,12 @@ _REFERRED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """What a column's name says: the words of whom it speaks, and whether it says at all that it is an id."""
+    """What a column's name says: the words of whom it speaks, without and with the number at their end, and whether it says
+    at all that it is an id."""
 
     stem: tuple[str, ...]
     is_id: bool
+    numbered: tuple[str, ...] = ()
 
 
 @lru_cache(maxsize=65536)
@@ -218,14 +221,15 @@ def _name(name: str) -> _Name | None:
         return None
     last = parts[-1]
     if len(parts) > 1 and last in _ID:
-        return _Name(_unnumbered(parts[:-1]), True)
+        return _Name(_unnumbered(parts[:-1]), True, parts[:-1])
     if len(parts) > 1 and last.rstrip("0123456789") in _ID:  # user_id2
         return _Name(parts[:-1], True)
     if len(parts) > 1 and parts[0] in ("id", "fk"):  # id_client
-        return _Name(_unnumbered(parts[1:]), True)
+        return _Name(_unnumbered(parts[1:]), True, parts[1:])
     for ending in ("uuid", "guid", "id"):
         if last.endswith(ending) and len(last) > len(ending) + 1:  # bookingid
-            return _Name(_unnumbered((*parts[:-1], last.removesuffix(ending))), True)
+            whole = (*parts[:-1], last.removesuffix(ending))
+            return _Name(_unnumbered(whole), True, whole)
     return _Name(_unnumbered(parts), False)
 
 
@@ -366,10 +370,11 @@ class _Tables:
 
     def called(self, noun: str, near: Table) -> list[Table]:
         """The tables of this name: those in the schema of `near`, or else all."""
-        named = self.nouns.get(noun) or self.short.get(noun)
-        if not named:
+        exactly, less = self.nouns.get(noun, ()), self.short.get(noun, ())
+        if not exactly and not less:
             return []
-        named = _nearest(named, near)
+        own = ([table for table in group if table.schema == near.schema] for group in (exactly, less))
+        named = next(filter(None, own), None) or list(exactly or less)
         return [self._owner.get(table.oid, table) for table in named] if self._owner else named
 
     def classes(self, table: Table) -> frozenset[str]:
@@ -614,7 +619,13 @@ def _parent_of(table: Table, column: Column, name: _Name, tables: _Tables, sibli
                 f"{other.sql}.{ident(column.name)} is a foreign key to {parent.sql}, and it has the same name and type"
             )
             return Found(parent, key, f"{why} ({column.type})")
-    return _by_id(table, column, name.stem, tables) if name.is_id else None
+    if not name.is_id:
+        return None
+    if name.numbered not in ((), name.stem):  # `level2_id` of a table level2
+        found = _named(table, column, name.numbered, tables, ())
+        if found is not None:
+            return found or None
+    return _by_id(table, column, name.stem, tables)
 
 
 def _by_comment(table: Table, column: Column, tables: _Tables) -> Found | None:
@@ -655,11 +666,11 @@ def _by_id(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables)
         return None
     whole = _shared_key(table, column, stem, tables)
     whole = _named(table, column, stem, tables, ()) if whole is None else whole
-    if whole is not None:
-        return whole or _scoped(table, column, stem, tables, ()) or None
     scoped = _scoped(table, column, stem, tables, ())
-    if scoped:
-        return scoped
+    if whole and not (scoped and whole.table.schema != table.schema):
+        return whole
+    if scoped or whole is not None:
+        return scoped or None
     same = _same_key(table, column, stem, tables)
     if same is not None:
         return same
@@ -670,6 +681,10 @@ def _by_id(table: Table, column: Column, stem: tuple[str, ...], tables: _Tables)
         found = _named(table, column, rest, tables, before) if before else None
         if found is None:
             found = _scoped(table, column, rest, tables, before)
+        if found is not None:
+            return found or None
+    if len(stem) > 1 and stem[-1] in _DIRECTIONS:  # `issue_from_id`
+        found = _named(table, column, stem[:-1], tables, stem[-1:])
         if found is not None:
             return found or None
     return (
