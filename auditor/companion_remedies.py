@@ -96,16 +96,18 @@ def backfill(catalog: Catalog, companion: Companion, where: str) -> Fix:
     """INSERT of the missing companion rows; `where` finds the rows of the table that need one."""
     table, other = companion.table, companion.companion
     values, copied, open_ = new_row(catalog, companion, ident(table.name))
-    copy = qualified(other.schema, ddl.short(other.name, "backfilled"))
+    copy = qualified(other.schema, ddl.copy_of(other, *companion.companion_columns, "backfilled"))
     key, theirs = idents(companion.columns), idents(companion.companion_columns)
-    source = f"FROM {ddl.target(table)} WHERE ({key}) IN (SELECT {key} FROM {copy})"
+    ends = zip(companion.columns, companion.companion_columns, strict=True)
+    missing = ", ".join(f"{ident(own)} AS {ident(its)}" for own, its in ends)
+    source = f"FROM {ddl.target(table)} WHERE ({key}) IN (SELECT {theirs} FROM {copy})"
     return Fix(
         f"Create the missing rows of {other.sql}",
         (
-            f"CREATE TABLE {copy} AS SELECT {key} FROM {ddl.target(table)} WHERE {where};",
+            f"CREATE TABLE {copy} AS SELECT {missing} FROM {ddl.target(table)} WHERE {where};",
             f"INSERT INTO {other.sql} ({idents(list(values))}) SELECT {', '.join(values.values())} {source};",
         ),
-        (f"DELETE FROM {ddl.target(other)} WHERE ({theirs}) IN (SELECT {key} FROM {copy});", f"DROP TABLE {copy};"),
+        (f"DELETE FROM {ddl.target(other)} WHERE ({theirs}) IN (SELECT {theirs} FROM {copy});", f"DROP TABLE {copy};"),
         f"ROW EXCLUSIVE on {other.sql}: reads and writes go on; one row lock per new row",
         (
             *_caveats(companion, copied, open_),
@@ -181,9 +183,13 @@ def _ended_at(table: Table, predicate: str, key: Iterable[str], own: Table, own_
     return f"COALESCE({latest}, pg_catalog.now())"
 
 
-def update(title: str, table: Table, values: Mapping[str, str], where: str, caveats: list[str]) -> Fix:
-    """UPDATE of the rows that `where` finds to these values, given as SQL, keeping the values of before."""
-    copy = qualified(table.schema, ddl.short(table.name, "states"))
+def update(
+    title: str, table: Table, values: Mapping[str, str], where: str, caveats: list[str], about: Iterable[str] = ()
+) -> Fix:
+    """UPDATE of the rows that `where` finds to these values, given as SQL, keeping the values of before; `about` tells
+    several that set the same columns apart."""
+    name = ddl.copy_of(table, *about, *values, "states")
+    copy = qualified(table.schema, name)
     kept = idents(list(dict.fromkeys((*table.row_key, *values))))
     change = ", ".join(f"{ident(name)} = {value}" for name, value in values.items())
     statement = f"UPDATE {ddl.target(table)} SET {change} WHERE {where};"
@@ -197,7 +203,7 @@ def update(title: str, table: Table, values: Mapping[str, str], where: str, cave
     return Fix(
         title,
         (f"CREATE TABLE {copy} AS SELECT {kept} FROM {ddl.target(table)} WHERE {where};", statement),
-        (ddl.restore_values(table, values, ddl.short(table.name, "states")), f"DROP TABLE {copy};"),
+        (ddl.restore_values(table, values, name), f"DROP TABLE {copy};"),
         ddl.LOCK_ROWS,
         (*caveats, f"{copy} keeps the values of before, for the rollback; run both statements in one transaction."),
     )
@@ -214,6 +220,7 @@ def in_line(catalog: Catalog, companion: Companion, own: str, other: str, where:
     pairs = f"({theirs}) IN (SELECT {key} FROM {ddl.target(table)} WHERE {where})"
     since = _ended_at(table, own, companion.columns, partner, companion.companion_columns)
     fixes = []
+    about = ("live" if live else "ended",)
     follow = assignments(partner, other, holds=live, when=since)
     if follow is not None:
         changed = f"{pairs} AND ({other}) IS {'NOT TRUE' if live else 'TRUE'}"
@@ -225,12 +232,12 @@ def in_line(catalog: Catalog, companion: Companion, own: str, other: str, where:
             )
             changed += f" AND (tableoid, ctid) IN ({newest})"
             caveats.append("Of several rows only the newest comes back.")
-        fixes.append(update(f"Let {partner.sql} follow {table.sql}", partner, follow, changed, caveats))
+        fixes.append(update(f"Let {partner.sql} follow {table.sql}", partner, follow, changed, caveats, about))
     since = _ended_at(partner, other, companion.companion_columns, table, companion.columns)
     lead = assignments(table, own, holds=not live, when=since)
     if lead is not None:
         caveats = [] if live else ["Rows that were ended come back: make sure each was meant to live."]
-        fixes.append(update(f"Let {table.sql} follow {partner.sql}", table, lead, where, caveats))
+        fixes.append(update(f"Let {table.sql} follow {partner.sql}", table, lead, where, caveats, about))
     return tuple(fix if number else fix.recommend() for number, fix in enumerate(fixes))
 
 

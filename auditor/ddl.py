@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+from itertools import count
 from unicodedata import category
 
 from auditor.catalog.model import ForeignKey, Table
@@ -194,8 +196,23 @@ def drop_index(table: Table, name: str) -> str:
     return f"DROP INDEX {concurrently}{qualified(table.schema, name)};"
 
 
+def copy_of(table: Table, *about: str, taken: Collection[str] = ()) -> str:
+    """What a new table is called that keeps rows of this one: after it and what it is about, which two fixes share only where
+    they are about the same; with a number where something has that name, or is in `taken`."""
+    *_, what = about
+    for number in count(1):
+        name = short(table.name, *about[:-1], f"{what}{number if number > 1 else ''}")
+        if name not in table.beside and name not in taken:
+            return name
+    raise AssertionError("numbers do not end")
+
+
 def short(*parts: str) -> str:
     """A name of at most 63 bytes, PostgreSQL's limit (documentation: Identifiers and Key Words); its last part stays whole."""
     end = f"_{parts[-1]}" if len(parts) > 1 else ""
     start = "_".join(parts[:-1] or parts)
-    return cut(start, 63 - len(end.encode("utf-8", "surrogateescape"))) + end
+    left = 63 - len(end.encode("utf-8", "surrogateescape"))
+    if cut(start, left) == start:
+        return start + end
+    told = hashlib.sha256(start.encode("utf-8", "surrogateescape")).hexdigest()[:6]  # from others that begin so
+    return f"{cut(start, left - 7)}_{told}{end}"

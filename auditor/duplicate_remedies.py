@@ -41,7 +41,8 @@ def dedupe(catalog: Catalog, table: Table, keys: Iterable[str], where: str | Non
     `where` says which rows count. NULLs differ, unless `nulls`. What references the others is moved to the row that stays;
     the others, and all else that is changed, are kept in copies.
     """
-    plan = _Plan(catalog, table)
+    keys = tuple(keys)
+    plan = _Plan(catalog, table, tuple(name for name in table.by_name if ident(name) in keys))
     relations, left = _referencing(catalog, table)
     named = dict.fromkeys((*table.row_key, *(name for relation in relations for name in relation.referenced_columns)))
     stays = plan.kept_names(table, named)
@@ -50,7 +51,7 @@ def dedupe(catalog: Catalog, table: Table, keys: Iterable[str], where: str | Non
     ranked = _ranked(
         catalog,
         table,
-        tuple(keys),
+        keys,
         where,
         [
             *map(ident, table.by_name),
@@ -224,6 +225,7 @@ class _Plan:
 
     catalog: Catalog
     table: Table
+    about: tuple[str, ...]  # the columns of the key
     sql: list[str] = field(default_factory=list)
     undo: list[tuple[str, ...]] = field(default_factory=list)
     caveats: list[str] = field(default_factory=list)
@@ -231,7 +233,7 @@ class _Plan:
 
     def copy_of(self, table: Table, what: str) -> str:
         """The name of a new copy."""
-        name = free_name(self.catalog, table, table.name, what, taken=self.taken)
+        name = ddl.copy_of(table, *self.about, what, taken=self.taken)
         self.taken.add(name)
         return name
 

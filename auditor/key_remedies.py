@@ -155,7 +155,7 @@ def end_others(
     said = [f"Of each key {stays_in(catalog, table)} stays in force. Look at the rows before the others end."]
     if catalog.referenced_by.get(table.oid):
         said.append("What references the others goes on doing so: nothing is moved.")
-    marked = update("", table, values, extra_rows(catalog, table, keys, where), said)
+    marked = update("", table, values, extra_rows(catalog, table, keys, where), said, columns)
     return Fix(
         f"End the others ({listed([f'{ident(name)} = {value}' for name, value in values.items()])}), and"
         f" {built.title[:1].lower()}{built.title[1:]}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor import ddl
-from auditor.catalog.model import ForeignKey, Reference, Table
+from auditor.catalog.model import Catalog, ForeignKey, Reference, Table
 from auditor.check import Fix
 from auditor.probe import Answer
 from auditor.text import ident, listed, qualified
@@ -57,15 +57,16 @@ def orphan_fixes(
     relation: Reference,
     key: ForeignKey | None,
     declared: tuple[str, tuple[str, ...], str] | None = None,
+    about: tuple[str, ...] = (),
 ) -> tuple[Fix, ...]:
     """Delete, set to NULL, or restore the parents; then have the server vouch for the relation.
 
     `key` is the foreign key that declares the relation, None when none does. `declared` says how one is to be declared,
-    as `declaring` does: `key` is then not there yet.
+    as `declaring` does: `key` is then not there yet. `about` tells relations of the same columns apart.
     """
     table, parent, columns = relation.table, relation.referenced, relation.columns
     where = answer.evidence.where or "false"
-    copy = ddl.short(table.name, "orphans")
+    copy = ddl.copy_of(table, *columns, *about, "orphans")
     kept = qualified(table.schema, copy)
     after: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()
@@ -127,6 +128,21 @@ def orphan_fixes(
     return tuple(fixes)
 
 
+def base_types(catalog: Catalog, table: Table) -> dict[str, str]:
+    """For each column of a domain, or of an array of one, by name, the type below it, as SQL: what the domain demands, a
+    copy need not hold."""
+    found = {}
+    for column in table.columns:
+        base = catalog.types[column.base_oid]
+        element = catalog.types.get(base.element)
+        if element is not None and element.base != element.oid:
+            below = catalog.types[element.base]
+            found[column.name] = f"{qualified(below.schema, below.name)}[]"
+        elif column.type_oid != column.base_oid:
+            found[column.name] = qualified(base.schema, base.name)
+    return found
+
+
 def cleaned(
     answer: Answer,
     table: Table,
@@ -138,13 +154,15 @@ def cleaned(
     locks: str,
     caveats: tuple[str, ...],
     types: dict[str, str] | None = None,
+    about: str = "",
 ) -> tuple[Fix, ...]:
     """Put the values of the columns right, where `wanted` says what belongs there, or delete the rows; then `after`.
 
-    `undo` and `redo` take a constraint away and back for the rollback. `types` are columns that the copy keeps as another.
+    `undo` and `redo` take a constraint away and back for the rollback. `types` are columns that the copy keeps as another;
+    `about` is the name of what is broken, where the columns do not tell.
     """
     where = answer.evidence.where or "false"
-    copy = ddl.short(table.name, "violations")
+    copy = ddl.copy_of(table, *((about,) if about else columns), "violations")
     keep = ddl.keep_rows(table, where, copy, types)
     plain = [name for name in columns if not table.by_name[name].generated]
     made = []

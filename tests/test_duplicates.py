@@ -67,7 +67,7 @@ def test_references_move_to_the_row_that_stays_which_is_the_most_referenced(data
     )
     assert fix.caveats[0] == (
         "Of each key the one that most rows of public.notes and public.posts reference, else the latest by updated_at, else"
-        " the highest id stays. Look at the rows before the others go: beside each of the others public.people_duplicates"
+        " the highest id stays. Look at the rows before the others go: beside each of the others public.people_email_duplicates"
         " names it, in kept_id."
     )
     assert not any("23505" in caveat for caveat in fix.caveats)
@@ -76,7 +76,7 @@ def test_references_move_to_the_row_that_stays_which_is_the_most_referenced(data
     assert rows(dsn, "SELECT id FROM people ORDER BY 1") == [(2,), (4,), (5,), (6,), (7,)]
     assert rows(dsn, "SELECT author FROM posts ORDER BY id") == [(2,), (2,), (2,), (None,), (4,), (5,)]
     assert rows(dsn, "SELECT person FROM notes ORDER BY id") == [(2,), (4,), (4,)]
-    assert rows(dsn, "SELECT id, kept_id FROM people_duplicates ORDER BY 1") == [(1, 2), (3, 4)]
+    assert rows(dsn, "SELECT id, kept_id FROM people_email_duplicates ORDER BY 1") == [(1, 2), (3, 4)]
 
 
 def test_of_links_that_become_equal_one_stays(database: Make) -> None:
@@ -161,7 +161,7 @@ def test_rows_of_content_that_would_meet_are_left_to_a_human_and_nothing_is_lost
         rows(dsn, "SELECT * FROM posts"),
         rows(dsn, "SELECT * FROM people"),
     )
-    run(dsn, "DROP TABLE people_duplicates, profiles_moved", "DELETE FROM profiles WHERE id = 1")
+    run(dsn, "DROP TABLE people_email_duplicates, profiles_email_moved", "DELETE FROM profiles WHERE id = 1")
     applied(dsn)
     assert rows(dsn, "SELECT id, person FROM profiles ORDER BY 1") == [(2, 2), (3, 3)]
 

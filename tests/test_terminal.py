@@ -133,7 +133,7 @@ def test_sql_of_the_report_runs(database: Make) -> None:
         for fix, rollback in fixes:
             connection.execute(fix.encode())
             connection.execute(rollback.encode())
-            connection.execute(fix.replace("_orphans", "_orphans2").encode())
+            connection.execute(fix.replace("_orphans", "_again").encode())
     assert audit(dsn, select=["references/orphan-rows"]).findings == ()
 
 

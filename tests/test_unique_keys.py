@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -205,7 +206,8 @@ def test_a_violated_index_is_cleared_and_built_again(database: Make) -> None:
         held = f"SELECT count(*) FROM {table}"
         before = value(case.dsn, held)
         run(case.dsn, *fix.sql)
-        copied = value(case.dsn, f"SELECT count(*) FROM {table}_duplicates")
+        (copy,) = re.findall(r"^CREATE TABLE (\S+_duplicates\d*) AS", "\n".join(fix.sql), re.MULTILINE)
+        copied = value(case.dsn, f"SELECT count(*) FROM {copy}")
         groups = int(finding.title.split(" share ")[1].split()[0])
         assert copied == (finding.evidence.violations or 0) - groups, name
         assert value(case.dsn, held) == int(str(before)) - int(str(copied)), name

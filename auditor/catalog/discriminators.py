@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from auditor.catalog.copies import is_copy
 from auditor.catalog.infer import FEWEST_ROWS, most_orphans, relations, singular, words
 from auditor.catalog.model import Catalog, Column, Polymorphic, Reference, Table
 from auditor.text import ident
@@ -45,7 +46,9 @@ def believed(pointing: int, orphans: int, reference: Reference) -> bool:
 
 
 def polymorphic_columns(catalog: Catalog, table: Table) -> Iterator[tuple[str, str]]:
-    """Pairs of an id and the type beside it, `subject_id` and `subject_type`, that nothing declares."""
+    """Pairs of an id and the type beside it, `subject_id` and `subject_type`, that nothing declares; of a copy none."""
+    if is_copy(catalog, table):
+        return
     taken = {name for relation, _ in relations(catalog, table) for name in relation.columns}
     taken |= {many.column for many in catalog.polymorphic if many.table is table}
     by_words = {words(column.name): column for column in table.columns}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
+from auditor.catalog.copies import is_copy
 from auditor.catalog.model import Catalog, Column, Reference, Table
 from auditor.catalog.names import singular, singulars, words
 from auditor.text import ident, idents, unquoted
@@ -306,7 +307,7 @@ class _Tables:
                     self.short[noun].append(table)
             if len(table.primary_key) == 1:
                 self.keys["".join(words(table.primary_key[0]))].append(table)
-        self.referencing = [table for table in self.all if not self._keeps_what_is_gone(table)]
+        self.referencing = [t for t in self.all if not (self._keeps_what_is_gone(t) or is_copy(catalog, t))]
         self.tails: dict[str, list[Table]] = defaultdict(list)
         self._initials: dict[str, list[tuple[Table, tuple[str, ...]]]] = defaultdict(list)
         self._abbreviated: dict[tuple[str, ...], list[Table]] = {}

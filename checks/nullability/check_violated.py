@@ -23,7 +23,7 @@ from auditor.arbiter import acting
 from auditor.catalog.model import Catalog, Column, Constraint, Table
 from auditor.check import Ask, Depth, Finding, Fix, NotChecked, Object, Result, Severity
 from auditor.probe import Answer, Matching
-from auditor.remedies import cleaned
+from auditor.remedies import base_types, cleaned
 from auditor.text import ident, one_line_sql, plural, qualified
 
 severity = Severity.ERROR
@@ -174,7 +174,19 @@ def table_fixes(answer: Answer, catalog: Catalog, table: Table, constraint: Cons
             f"VALIDATE reads the tables that inherit from {table.sql} too, and fails while their rows break it.",
         )
     return (
-        *cleaned(answer, table, constraint.columns, ADMITTED, after, (drop,), (as_it_was,), locks, caveats),
+        *cleaned(
+            answer,
+            table,
+            constraint.columns,
+            ADMITTED,
+            after,
+            (drop,),
+            (as_it_was,),
+            locks,
+            caveats,
+            None,
+            constraint.name,
+        ),
         Fix(
             "Drop the CHECK, if nobody means it any more",
             (drop,),
@@ -199,11 +211,12 @@ def domain_fixes(
         f"VALIDATE reads every column of {domain}: it fails while another one holds such a value, and where a column is an"
         " array or a row of it.",
     )
-    # VALIDATE would read a copy that has columns of the domain too.
-    under = {c.name: catalog.types[c.base_oid] for c in table.columns if c.type_oid != c.base_oid}
-    types = {name: qualified(base.schema, base.name) for name, base in under.items()}
+    types = base_types(catalog, table)  # VALIDATE would read a copy that has columns of the domain too
+    about = f"{column.name}_{constraint.name}"
     return (
-        *cleaned(answer, table, (column.name,), ADMITTED, (validate,), (drop,), (as_it_was,), locks, caveats, types),
+        *cleaned(
+            answer, table, (column.name,), ADMITTED, (validate,), (drop,), (as_it_was,), locks, caveats, types, about
+        ),
         Fix(
             "Drop the CHECK from the domain, if nobody means it any more",
             (drop,),

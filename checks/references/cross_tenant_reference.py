@@ -121,7 +121,7 @@ def fixes(
     own, other = probe.columns[-1], probe.referenced_columns[-1]
     where = answer.evidence.where or "false"
     after, undo, locks, caveats = composite(catalog, relation, key, own, other)
-    copy = ddl.short(table.name, "foreign")
+    copy = ddl.copy_of(table, *relation.columns, "foreign")
     made = []
     nullable = [name for name in relation.columns if table.by_name[name].takes_null]
     if nullable and table.row_key and not set(nullable) & set(table.row_key):
@@ -148,7 +148,14 @@ def fixes(
     if own not in table.row_key:
         said = ["Make sure that each row is the other tenant's: it changes hands, and with it who may read it."]
         made.append(
-            update(f"Hand the rows over to the {ident(other)} of what they point to", table, {own: theirs}, where, said)
+            update(
+                f"Hand the rows over to the {ident(other)} of what they point to",
+                table,
+                {own: theirs},
+                where,
+                said,
+                relation.columns,
+            )
         )
     made.append(
         Fix(

@@ -86,7 +86,7 @@ def judged(answer: Answer, subject: Object, relation: Reference, many: Polymorph
         f" {many.evidence}. No foreign key can declare it, so nothing prevents more of them.",
         confidence=Confidence.PROVEN if many.configured else Confidence.SUSPECTED,
         related=(parent.object(columns=relation.referenced_columns),),
-        fixes=orphan_fixes(answer, relation, None),
+        fixes=orphan_fixes(answer, relation, None, about=(parent.name,)),
         defect=(*relation.orphans, value),
     )
 
@@ -96,7 +96,7 @@ def untold(answer: Answer, subject: Object, many: Polymorphic) -> Finding | None
         return None
     table, one = many.table, answer.count == 1
     known = listed([f"{literal(one_line(value)).strip()} ({to.sql})" for value, to, _ in many.targets])
-    copy = ddl.short(table.name, "types")
+    copy = ddl.copy_of(table, many.column, "types")
     kept = qualified(table.schema, copy)
     where = answer.evidence.where or "false"
     correct = ddl.fill_in(f"{many.type_column}: the right type")

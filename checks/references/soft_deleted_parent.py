@@ -122,11 +122,13 @@ def fixes(
         only = "ONLY " if table.only and table.children else ""
         owners = f"({tombstone.deleted}) AND EXISTS (SELECT 1 FROM {only}{table.sql} AS {child} WHERE {live}{joined})"
         caveats = ["Make sure that each of them was not meant to go.", "A unique key may refuse what was taken since."]
-        made.append(update(f"Restore the rows of {parent.sql}", parent, revived, owners, caveats))
+        made.append(
+            update(f"Restore the rows of {parent.sql}", parent, revived, owners, caveats, (table.name, *probe.columns))
+        )
     ended = assignments(table, own.deleted, holds=True) if own else None
     if ended is not None:
-        made.append(update(f"Soft-delete the rows of {table.sql} too", table, ended, where, []))
-    copy = ddl.short(table.name, "of_deleted")
+        made.append(update(f"Soft-delete the rows of {table.sql} too", table, ended, where, [], probe.columns))
+    copy = ddl.copy_of(table, *probe.columns, "of_deleted")
     deleted = Fix(
         f"Delete the rows of {table.sql}, keeping a copy",
         (ddl.keep_rows(table, where, copy), ddl.delete(table, where)),

@@ -17,6 +17,7 @@ key.
 from collections.abc import Iterator
 
 from auditor import ddl
+from auditor.catalog.copies import is_copy
 from auditor.catalog.model import Catalog, Index, Table
 from auditor.check import Clean, Depth, Finding, Fix, Result, Severity
 from auditor.key_remedies import free_name, kind_of, names_of
@@ -25,45 +26,15 @@ from auditor.text import ident, idents, listed
 severity = Severity.WARNING
 depths = (Depth.CATALOG,)
 
-LONG = 60  # bytes of a name that may have been cut: of 63, less what is left of a character
-
-Shape = frozenset[tuple[str, int]]
-
 
 def check(catalog: Catalog) -> Iterator[Result]:
     for table in catalog.judged_base_tables:
         if table.parents or table.persistence == "u":
             continue
-        if has_key(catalog, table) or (bare(table) and is_copy(catalog, table)):
+        if has_key(catalog, table) or is_copy(catalog, table):
             yield Clean(table.object())
         else:
             yield found(catalog, table)
-
-
-def bare(table: Table) -> bool:
-    """Whether it is a table as CREATE TABLE AS makes it."""
-    declared = table.kind == "p" or table.children or table.indexes or table.constraints or table.foreign_keys
-    return not (declared or table.triggers) and all(c.default is None and not c.not_null for c in table.columns)
-
-
-def is_copy(catalog: Catalog, table: Table) -> bool:
-    """Whether it has columns of another table, after which it is called: `users_duplicates` of users.
-
-    Beside those, a copy that a fix for duplicates keeps may name for each row the one that stays.
-    """
-    stem, _, ending = table.name.rpartition("_")
-    beside = ending.rstrip("0123456789") in ("duplicates", "moved")
-    cut = len(table.name.encode("utf-8", "surrogateescape")) >= LONG
-    return any(
-        other.schema == table.schema
-        and (other.name == stem or (cut and stem and other.name.startswith(stem)))
-        and (shape(table) <= shape(other) or (beside and 2 * len(shape(table) & shape(other)) >= len(table.columns)))
-        for other in catalog.tables.values()
-    )
-
-
-def shape(table: Table) -> Shape:
-    return frozenset((column.name, column.base_oid) for column in table.columns)
 
 
 def has_key(catalog: Catalog, table: Table) -> bool:
