@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auditor import ddl
-from auditor.catalog.model import Catalog, ForeignKey, Reference, Table
+from auditor.catalog.model import ForeignKey, Reference, Table
 from auditor.check import Fix
 from auditor.probe import Answer
 from auditor.text import ident, listed, qualified
@@ -126,21 +126,6 @@ def orphan_fixes(
         )
     )
     return tuple(fixes)
-
-
-def base_types(catalog: Catalog, table: Table) -> dict[str, str]:
-    """For each column of a domain, or of an array of one, by name, the type below it, as SQL: what the domain demands, a
-    copy need not hold."""
-    found = {}
-    for column in table.columns:
-        base = catalog.types[column.base_oid]
-        element = catalog.types.get(base.element)
-        if element is not None and element.base != element.oid:
-            below = catalog.types[element.base]
-            found[column.name] = f"{qualified(below.schema, below.name)}[]"
-        elif column.type_oid != column.base_oid:
-            found[column.name] = qualified(base.schema, base.name)
-    return found
 
 
 def cleaned(

@@ -23,7 +23,7 @@ from auditor.arbiter import acting
 from auditor.catalog.model import Catalog, Column, Constraint, Table
 from auditor.check import Ask, Depth, Finding, Fix, NotChecked, Object, Result, Severity
 from auditor.probe import Answer, Matching
-from auditor.remedies import base_types, cleaned
+from auditor.remedies import cleaned
 from auditor.text import ident, one_line_sql, plural, qualified
 
 severity = Severity.ERROR
@@ -225,3 +225,18 @@ def domain_fixes(
             ("It goes for every column of the domain.",),
         ),
     )
+
+
+def base_types(catalog: Catalog, table: Table) -> dict[str, str]:
+    """For each column of a domain, or of an array of one, by name, the type below it, as SQL: what the domain demands, a
+    copy need not hold."""
+    found = {}
+    for column in table.columns:
+        base = catalog.types[column.base_oid]
+        element = catalog.types.get(base.element)
+        if element is not None and element.base != element.oid:
+            below = catalog.types[element.base]
+            found[column.name] = f"{qualified(below.schema, below.name)}[]"
+        elif column.type_oid != column.base_oid:
+            found[column.name] = qualified(base.schema, base.name)
+    return found
