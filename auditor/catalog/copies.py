@@ -7,7 +7,7 @@ import re
 from auditor.catalog.model import Catalog, Table
 from auditor.text import cut
 
-START = 40  # bytes of a table's name that stand in that of a copy, however long both are: see ddl.short
+_START = 40  # bytes of a table's name that stand in that of a copy, however long both are: see ddl.short
 _SHORTENED = re.compile(r"_[0-9a-f]{6}_[a-z_]+[0-9]*\Z")
 
 
@@ -38,7 +38,7 @@ def _named_before(catalog: Catalog, table: Table) -> list[Table]:
     named = [catalog.by_name.get((table.schema, table.name[:place])) for place in places]
     found = [other for other in named if other is not None]
     if _SHORTENED.search(table.name):
-        start = cut(table.name, START)
+        start = cut(table.name, _START)
         found += [
             other
             for other in catalog.tables.values()

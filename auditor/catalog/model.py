@@ -350,7 +350,7 @@ class Table:
     triggers: tuple[Trigger, ...] = ()
     rules: tuple[Rule, ...] = ()
     definition: str | None = None  # the query of a view that an INSERT goes through to the table below it
-    beside: frozenset[str] = frozenset()  # names in its schema that begin as its own does: tables, indexes, sequences
+    beside: frozenset[str] = frozenset()  # what relations of its schema are called: tables, indexes, sequences
 
     @cached_property
     def by_name(self) -> dict[str, Column]:

@@ -6,7 +6,6 @@ import gc
 import json
 import re
 import sys
-from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,7 +15,6 @@ from typing import Any
 
 import psycopg
 
-from auditor.catalog.copies import START
 from auditor.catalog.model import (
     Catalog,
     Checksums,
@@ -36,7 +34,7 @@ from auditor.catalog.model import (
     Trigger,
     Type,
 )
-from auditor.text import cut, ident, literal, plural, qualified, unquoted
+from auditor.text import ident, literal, plural, qualified, unquoted
 
 Row = dict[str, Any]
 Fetch = Callable[[str], list[tuple[str | None, ...]]]
@@ -224,15 +222,6 @@ def read_catalog(
             gc.enable()
 
 
-def _beginning(names: list[str], start: str) -> frozenset[str]:
-    """Those of the sorted names that begin so."""
-    first = bisect_left(names, start)
-    last = first
-    while last < len(names) and names[last].startswith(start):
-        last += 1
-    return frozenset(names[first:last])
-
-
 def _read(
     rows: Callable[[str], list[Any]],
     distribution: Callable[[dict[int, Table]], Distribution],
@@ -292,15 +281,14 @@ def _read(
             children[parent].append(relation["oid"])
     sequences = {row["oid"]: _sequence(row) for row in named("sequences")}
     schemas = {relation["oid"]: relation["schema"] for relation in relations}
-    held: dict[str, list[str]] = defaultdict(list)  # relations and indexes share one space of names
+    held: dict[str, set[str]] = defaultdict(set)  # relations and indexes share one space of names
     for schema, name in (
         *((relation["schema"], relation["name"]) for relation in relations),
         *((schemas[oid], index.name) for oid, some in indexes.items() if oid in schemas for index in some),
         *((sequence.schema, sequence.name) for sequence in sequences.values()),
     ):
-        held[schema].append(name)
-    for some_names in held.values():
-        some_names.sort()
+        held[schema].add(name)
+    beside = {schema: frozenset(taken) for schema, taken in held.items()}
     tables: dict[int, Table] = {}
     beyond: dict[int, Table] = {}
     for relation in relations:
@@ -330,7 +318,7 @@ def _read(
             triggers=tuple(triggers[oid]),
             rules=tuple(rules[oid]),
             definition=relation["definition"],
-            beside=_beginning(held[relation["schema"]], cut(relation["name"], START)),
+            beside=beside[relation["schema"]],
         )
     functions = {row["oid"]: Function(**row) for row in named("functions")}
     extensions = named("extensions")
