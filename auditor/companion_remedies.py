@@ -96,7 +96,7 @@ def backfill(catalog: Catalog, companion: Companion, where: str) -> Fix:
     """INSERT of the missing companion rows; `where` finds the rows of the table that need one."""
     table, other = companion.table, companion.companion
     values, copied, open_ = new_row(catalog, companion, ident(table.name))
-    copy = qualified(other.schema, ddl.copy_of(other, *companion.companion_columns, "backfilled"))
+    copy = qualified(other.schema, ddl.free_name(other, other.name, *companion.companion_columns, "backfilled"))
     key, theirs = idents(companion.columns), idents(companion.companion_columns)
     ends = zip(companion.columns, companion.companion_columns, strict=True)
     missing = ", ".join(f"{ident(own)} AS {ident(its)}" for own, its in ends)
@@ -188,7 +188,7 @@ def update(
 ) -> Fix:
     """UPDATE of the rows that `where` finds to these values, given as SQL, keeping the values of before; `about` tells
     several that set the same columns apart."""
-    name = ddl.copy_of(table, *about, *values, "states")
+    name = ddl.free_name(table, table.name, *about, *values, "states")
     copy = qualified(table.schema, name)
     kept = idents(list(dict.fromkeys((*table.row_key, *values))))
     change = ", ".join(f"{ident(name)} = {value}" for name, value in values.items())

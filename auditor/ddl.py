@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from itertools import count
+from itertools import chain, count
 from unicodedata import category
 
 from auditor.catalog.model import ForeignKey, Table
@@ -196,15 +196,13 @@ def drop_index(table: Table, name: str) -> str:
     return f"DROP INDEX {concurrently}{qualified(table.schema, name)};"
 
 
-def copy_of(table: Table, *about: str, taken: Collection[str] = ()) -> str:
-    """What a new table is called that keeps rows of this one: after it and what it is about, which two fixes share only where
-    they are about the same; with a number where something has that name, or is in `taken`."""
-    *_, what = about
-    for number in count(1):
-        name = short(table.name, *about[:-1], f"{what}{number if number > 1 else ''}")
-        if name not in table.beside and name not in taken:
-            return name
-    raise AssertionError("numbers do not end")
+def free_name(table: Table, *parts: str, taken: Collection[str] = ()) -> str:
+    """A name of these parts that no relation of the table's schema and no constraint of the table has yet, nor is in `taken`:
+    with a number at its end where one has."""
+    used = {*taken, *(constraint.name for constraint in table.constraints)}
+    *first, last = parts
+    names = (short(*first, ending) for ending in chain((last,), (f"{last}{number}" for number in count(2))))
+    return next(name for name in names if name not in table.beside and name not in used)
 
 
 def short(*parts: str) -> str:

@@ -24,17 +24,6 @@ class Dedupe:
     caveats: tuple[str, ...]
 
 
-def free_name(catalog: Catalog, table: Table, *parts: str, taken: Iterable[str] = ()) -> str:
-    """A name that no relation of the table's schema has yet: relations and indexes share one space of names."""
-    used = {t.name for t in catalog.tables.values() if t.schema == table.schema}
-    used |= {i.name for t in catalog.tables.values() if t.schema == table.schema for i in t.indexes}
-    used |= {s.name for s in catalog.sequences.values() if s.schema == table.schema}
-    used |= {c.name for c in table.constraints} | set(taken)
-    *first, last = parts
-    endings = (last, *(f"{last}{number}" for number in range(2, len(used) + 3)))
-    return next(name for ending in endings if (name := ddl.short(*first, ending)) not in used)
-
-
 def dedupe(catalog: Catalog, table: Table, keys: Iterable[str], where: str | None, *, nulls: bool = False) -> Dedupe:
     """Keeps, of rows that share their keys (SQL), the most referenced one, else the latest, else the highest key.
 
@@ -233,7 +222,7 @@ class _Plan:
 
     def copy_of(self, table: Table, what: str) -> str:
         """The name of a new copy."""
-        name = ddl.copy_of(table, *self.about, what, taken=self.taken)
+        name = ddl.free_name(table, table.name, *self.about, what, taken=self.taken)
         self.taken.add(name)
         return name
 

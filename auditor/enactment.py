@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from auditor import ddl
 from auditor.catalog.model import Catalog, Column, ForeignKey, Table
 from auditor.definition import Definition
-from auditor.key_remedies import LOCK_ATTACH, LOCK_BUILD, attach, free_name
+from auditor.key_remedies import LOCK_ATTACH, LOCK_BUILD, attach
 from auditor.text import ident, idents
 
 LOCK_KEY = "ACCESS EXCLUSIVE on the table while the index is built: nobody else reads or writes it"
@@ -75,7 +75,7 @@ class Meant:
         plain = table.kind != "p" and not made.says("only")
         match made.kind:
             case "index" if plain and not made.says("concurrently"):
-                name = made.name or free_name(self.catalog, table, table.name, *self._suffix("idx"))
+                name = made.name or ddl.free_name(table, table.name, *self._suffix("idx"))
                 return Enacting(
                     (self._built(name),), (ddl.drop_index(table, name),), ddl.LOCK_CONCURRENTLY, _left(table, name)
                 )
@@ -117,7 +117,7 @@ class Meant:
     def _key_built(self) -> Enacting:
         made, table = self.definition, self.table
         end = ("pkey",) if made.kind == "primary" else self._suffix("key")
-        name = made.name or free_name(self.catalog, table, table.name, *end)
+        name = made.name or ddl.free_name(table, table.name, *end)
         suffix = (
             f" DEFERRABLE INITIALLY {'DEFERRED' if made.says('deferred') else 'IMMEDIATE'}"
             if made.says("deferrable")

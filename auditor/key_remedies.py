@@ -12,7 +12,6 @@ from auditor.companion_remedies import assignments, update
 from auditor.duplicate_remedies import Dedupe as Dedupe
 from auditor.duplicate_remedies import dedupe as dedupe
 from auditor.duplicate_remedies import extra_rows, stays_in
-from auditor.duplicate_remedies import free_name as free_name
 from auditor.probe import Answer, Key
 from auditor.text import ident, idents, listed, plural, qualified
 
@@ -105,7 +104,7 @@ def make_unique(
     """
     constraint = columns is not None and where is None
     named = columns if columns is not None else ("unique",)
-    name = free_name(catalog, table, table.name, *named, "key" if constraint else "idx")
+    name = ddl.free_name(table, table.name, *named, "key" if constraint else "idx")
     cleared = dedupe(catalog, table, keys, where) if duplicates else Dedupe((), (), ())
     said = list(caveats)
     if constraint and table.kind == "p":
@@ -216,7 +215,7 @@ def replace_by_partial(
     catalog: Catalog, table: Table, index: Index, terms: Sequence[str], live: str, cleared: Dedupe | None = None
 ) -> Fix:
     """The key over `terms`, among live rows only, in place of the index: the new one is built before the old one goes."""
-    name = free_name(catalog, table, index.name, "live")
+    name = ddl.free_name(table, index.name, "live")
     where = both(index.predicate, live)
     cleared = cleared or Dedupe((), (), ())
     caveats = [
@@ -244,7 +243,6 @@ def replace_by_partial(
 
 
 def nulls_not_distinct(
-    catalog: Catalog,
     table: Table,
     index: Index,
     where: str | None,
@@ -254,7 +252,7 @@ def nulls_not_distinct(
 ) -> Fix:
     """The same key with NULLS NOT DISTINCT (15 and later) where `where` holds, in place of the index, or `beside` it."""
     cleared = cleared or Dedupe((), (), ())
-    name = free_name(catalog, table, index.name, "nulls")
+    name = ddl.free_name(table, index.name, "nulls")
     include = f" INCLUDE ({idents(index.include)})" if index.include else ""
     build = ddl.unique_index(table, name, key_terms(table, index), where, nulls=f"{include} NULLS NOT DISTINCT")
     attached = not beside and table.kind != "p" and constraint_of(table, index)

@@ -66,7 +66,7 @@ def orphan_fixes(
     """
     table, parent, columns = relation.table, relation.referenced, relation.columns
     where = answer.evidence.where or "false"
-    copy = ddl.copy_of(table, *columns, *about, "orphans")
+    copy = ddl.free_name(table, table.name, *columns, *about, "orphans")
     kept = qualified(table.schema, copy)
     after: tuple[str, ...] = ()
     undo: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ def cleaned(
     `about` is the name of what is broken, where the columns do not tell.
     """
     where = answer.evidence.where or "false"
-    copy = ddl.copy_of(table, *((about,) if about else columns), "violations")
+    copy = ddl.free_name(table, table.name, *((about,) if about else columns), "violations")
     keep = ddl.keep_rows(table, where, copy, types)
     plain = [name for name in columns if not table.by_name[name].generated]
     made = []

@@ -95,7 +95,9 @@ def test_long_names_stay_apart(database: Make) -> None:
     )
     tables = {table.name: table for table in read(dsn).tables.values()}
     names = {
-        ddl.copy_of(table, *about, "orphans") for table in tables.values() for about in ((), ("user_id",), ("id",))
+        ddl.free_name(table, table.name, *about, "orphans")
+        for table in tables.values()
+        for about in ((), ("user_id",), ("id",))
     }
     assert len(names) == 6
     assert all(len(name.encode()) <= 63 and name.endswith("_orphans") for name in names)
@@ -104,7 +106,7 @@ def test_long_names_stay_apart(database: Make) -> None:
             connection.execute(f'CREATE TABLE "{name}" AS SELECT id FROM "{long}"'.encode())
     catalog = read(dsn)
     assert {table.name for table in catalog.tables.values() if is_copy(catalog, table)} == names
-    assert not names & {ddl.copy_of(table, "user_id", "orphans") for table in catalog.tables.values()}
+    assert not names & {ddl.free_name(table, table.name, "user_id", "orphans") for table in catalog.tables.values()}
 
 
 @pytest.mark.parametrize(

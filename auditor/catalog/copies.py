@@ -27,9 +27,9 @@ def is_copy(catalog: Catalog, table: Table) -> bool:
 
 
 def _bare(table: Table) -> bool:
-    declared = table.kind != "r" or table.children or table.indexes or table.constraints or table.foreign_keys
-    inherits = table.parents or table.triggers
-    return not (declared or inherits) and all(c.default is None and not c.not_null for c in table.columns)
+    tree = table.kind != "r" or table.parents or table.children
+    declared = tree or table.indexes or table.constraints or table.foreign_keys or table.triggers
+    return not declared and all(column.default is None and not column.not_null for column in table.columns)
 
 
 def _named_before(catalog: Catalog, table: Table) -> list[Table]:

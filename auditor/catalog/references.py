@@ -370,7 +370,7 @@ class _Tables:
                         yield other
 
     def called(self, noun: str, near: Table) -> list[Table]:
-        """The tables of this name: those in the schema of `near`, or else all."""
+        """The tables of this name: those in the schema of `near`, less exactly called so if need be, or else all."""
         exactly, less = self.nouns.get(noun, ()), self.short.get(noun, ())
         if not exactly and not less:
             return []

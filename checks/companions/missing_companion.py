@@ -298,7 +298,7 @@ def fixes(answer: Answer, catalog: Catalog, companion: Companion, *, learned: bo
 def discard(companion: Companion, where: str, *, recommended: bool = False) -> Fix:
     """DELETE of the rows that were created by half, keeping a copy."""
     table = companion.table
-    copy = ddl.copy_of(table, companion.companion.name, "incomplete")
+    copy = ddl.free_name(table, table.name, companion.companion.name, "incomplete")
     firing = listed([ident(t.name) for t in table.triggers if t.fires and "insert" in t.events] or [""])
     return Fix(
         f"Delete the incomplete rows of {table.sql}, keeping a copy",

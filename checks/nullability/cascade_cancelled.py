@@ -165,7 +165,7 @@ def clean(
     if answer is None or not answer.count:
         return (), (), ()
     where = answer.evidence.where or "false"
-    copy = ddl.copy_of(table, *key.columns, "left_behind")
+    copy = ddl.free_name(table, table.name, *key.columns, "left_behind")
     off = [ddl.set_trigger(o.on, o.trigger.name, "D") for o in found if o.trigger]
     on = [ddl.set_trigger(o.on, o.trigger.name, o.trigger.enabled) for o in found if o.trigger]
     rules = [o for o in found if o.rule]

@@ -184,8 +184,7 @@ def table_fixes(answer: Answer, catalog: Catalog, table: Table, constraint: Cons
             (as_it_was,),
             locks,
             caveats,
-            None,
-            constraint.name,
+            about=constraint.name,
         ),
         Fix(
             "Drop the CHECK, if nobody means it any more",

@@ -97,7 +97,7 @@ def judged(answer: Answer, catalog: Catalog, subject: Object, table: Table, colu
 
 def ways_out(answer: Answer, table: Table, column: Column, refusals: list[Refusal]) -> tuple[Fix, ...]:
     where = answer.evidence.where or "false"
-    name, copy = ident(column.name), ddl.copy_of(table, column.name, "without")
+    name, copy = ident(column.name), ddl.free_name(table, table.name, column.name, "without")
     keep = ddl.keep_rows(table, where, copy)
     unread = [
         c.name for c in table.constraints if c.type == "n" and c.columns == (column.name,)

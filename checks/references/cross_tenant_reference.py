@@ -22,7 +22,6 @@ from auditor.catalog.infer import relations
 from auditor.catalog.model import Catalog, ForeignKey, Reference
 from auditor.check import Ask, Clean, Confidence, Depth, Finding, Fix, Object, Result, Severity
 from auditor.companion_remedies import update
-from auditor.key_remedies import free_name
 from auditor.probe import Answer, Unmatched, referenced_name
 from auditor.text import ident, idents, plural, qualified
 
@@ -121,7 +120,7 @@ def fixes(
     own, other = probe.columns[-1], probe.referenced_columns[-1]
     where = answer.evidence.where or "false"
     after, undo, locks, caveats = composite(catalog, relation, key, own, other)
-    copy = ddl.copy_of(table, *relation.columns, "foreign")
+    copy = ddl.free_name(table, table.name, *relation.columns, "foreign")
     made = []
     nullable = [name for name in relation.columns if table.by_name[name].takes_null]
     if nullable and table.row_key and not set(nullable) & set(table.row_key):
@@ -200,11 +199,11 @@ def composite(
         return (), (), "", (f"A composite foreign key needs a unique key ({idents(keys)}) of {parent.sql} first.",)
     sql, undo, locks = [], [], []
     if not resting:
-        index = free_name(catalog, parent, parent.name, *keys, "key")
+        index = ddl.free_name(parent, parent.name, *keys, "key")
         sql.append(ddl.unique_index(parent, index, [ident(name) for name in keys]))
         undo.append(ddl.drop_index(parent, index))
         locks.append(f"the index: {ddl.LOCK_CONCURRENTLY}")
-    name = free_name(catalog, table, table.name, *columns, "fkey")
+    name = ddl.free_name(table, table.name, *columns, "fkey")
     caveats = []
     if key is not None:
         sets = key.on_delete in "nd"

@@ -143,7 +143,7 @@ def fixes(
     answer: Answer, orphaned: Answer, end: Reference, key: ForeignKey | None, other: Reference
 ) -> tuple[Fix, ...]:
     table, members = end.table, other.referenced
-    copy = ddl.copy_of(members, table.name, *end.columns, "stranded")
+    copy = ddl.free_name(members, members.name, table.name, *end.columns, "stranded")
     kept = qualified(members.schema, copy)
     given = dict(zip(other.columns, other.referenced_columns, strict=True))
     needed = [

@@ -77,7 +77,7 @@ def judged(
 
 def fixes(answer: Answer, table: Table, key: ForeignKey, parent: Table, own: tuple[str, ...]) -> tuple[Fix, ...]:
     where = answer.evidence.where or "false"
-    copy = ddl.copy_of(table, *own, "partial")
+    copy = ddl.free_name(table, table.name, *own, "partial")
     kept = qualified(table.schema, copy)
     emptied = table.row_key and all(table.by_name[name].takes_null for name in own)
     cleaned: tuple[str, ...]

@@ -96,7 +96,7 @@ def untold(answer: Answer, subject: Object, many: Polymorphic) -> Finding | None
         return None
     table, one = many.table, answer.count == 1
     known = listed([f"{literal(one_line(value)).strip()} ({to.sql})" for value, to, _ in many.targets])
-    copy = ddl.copy_of(table, many.column, "types")
+    copy = ddl.free_name(table, table.name, many.column, "types")
     kept = qualified(table.schema, copy)
     where = answer.evidence.where or "false"
     correct = ddl.fill_in(f"{many.type_column}: the right type")

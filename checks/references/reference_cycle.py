@@ -93,7 +93,7 @@ def told(answer: Answer, subject: Object, relation: Reference, key: ForeignKey |
 
 def fixes(answer: Answer, relation: Reference, key: ForeignKey | None, probe: Cycles) -> tuple[Fix, ...]:
     table = relation.table
-    copy = ddl.copy_of(table, *relation.columns, "cycles")
+    copy = ddl.free_name(table, table.name, *relation.columns, "cycles")
     keep = ddl.keep_rows(table, answer.evidence.where or "false", copy)
     restored = ddl.restore_values(table, relation.columns, copy)
     back = (restored, f"DROP TABLE {qualified(table.schema, copy)};") if table.row_key else ()

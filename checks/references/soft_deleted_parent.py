@@ -128,7 +128,7 @@ def fixes(
     ended = assignments(table, own.deleted, holds=True) if own else None
     if ended is not None:
         made.append(update(f"Soft-delete the rows of {table.sql} too", table, ended, where, [], probe.columns))
-    copy = ddl.copy_of(table, *probe.columns, "of_deleted")
+    copy = ddl.free_name(table, table.name, *probe.columns, "of_deleted")
     deleted = Fix(
         f"Delete the rows of {table.sql}, keeping a copy",
         (ddl.keep_rows(table, where, copy), ddl.delete(table, where)),

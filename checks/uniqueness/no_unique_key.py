@@ -20,7 +20,7 @@ from auditor import ddl
 from auditor.catalog.copies import is_copy
 from auditor.catalog.model import Catalog, Index, Table
 from auditor.check import Clean, Depth, Finding, Fix, Result, Severity
-from auditor.key_remedies import free_name, kind_of, names_of
+from auditor.key_remedies import kind_of, names_of
 from auditor.text import ident, idents, listed
 
 severity = Severity.WARNING
@@ -61,7 +61,7 @@ def found(catalog: Catalog, table: Table) -> Finding:
             f" The unique {kind_of(table, nearly)} {ident(nearly.name)} over {names_of(nearly)} is none: of rows with NULL in"
             f" {listed(holed, 'or')} it admits any number."
         )
-    added = identity(catalog, table)
+    added = identity(table)
     fixes = (fill(table, nearly).recommend(), added) if nearly is not None else (added.recommend(),)
     return Finding(
         severity,
@@ -114,9 +114,9 @@ def fill(table: Table, index: Index) -> Fix:
     )
 
 
-def identity(catalog: Catalog, table: Table) -> Fix:
+def identity(table: Table) -> Fix:
     name = next(each for each in ("id", "row_id", *(f"row_id{n}" for n in range(2, 2000))) if each not in table.by_name)
-    alter, column, key = f"ALTER TABLE {table.sql}", ident(name), ident(free_name(catalog, table, table.name, "pkey"))
+    alter, column, key = f"ALTER TABLE {table.sql}", ident(name), ident(ddl.free_name(table, table.name, "pkey"))
     caveats = [
         "The rows are numbered in the order in which they lie. SELECT * has one more column then, and an INSERT without a list"
         " of columns is as it was, since the new one comes last.",

@@ -26,7 +26,6 @@ from auditor.key_remedies import (
     Dedupe,
     both,
     dedupe,
-    free_name,
     key_tail,
     key_terms,
     key_text,
@@ -181,13 +180,12 @@ def fixes(
     made = []
     if catalog.server.major >= 15:
         beside = where != rows_of(index) or bool(referencing(catalog, index))
-        made.append(nulls_not_distinct(catalog, table, index, where, cleared, beside=beside))
-    made.append(coalesced(catalog, table, index, nullable, where, cleared))
+        made.append(nulls_not_distinct(table, index, where, cleared, beside=beside))
+    made.append(coalesced(table, index, nullable, where, cleared))
     return (made[0].recommend(), *made[1:])
 
 
 def coalesced(
-    catalog: Catalog,
     table: Table,
     index: Index,
     nullable: tuple[IndexKey, ...],
@@ -195,7 +193,7 @@ def coalesced(
     cleared: Dedupe,
 ) -> Fix:
     """A unique index beside the key that has a value for NULL; whether it is one stands in the index too."""
-    name = free_name(catalog, table, index.name, "filled")
+    name = ddl.free_name(table, index.name, "filled")
     terms = list(key_terms(table, index))
     for number, key in enumerate(index.keys):
         if key in nullable:

@@ -31,7 +31,6 @@ from auditor.check import Ask, Clean, Confidence, Depth, Finding, Fix, NotChecke
 from auditor.key_remedies import (
     attach,
     drop_key,
-    free_name,
     key_terms,
     kind_of,
     make_unique,
@@ -270,7 +269,7 @@ def immediate(catalog: Catalog, table: Table, index: Index) -> Fix:
             caveats=("Transactions that break the constraint for a moment then fail at once.",),
             recommended=True,
         )
-    name = free_name(catalog, table, index.name, "now")
+    name = ddl.free_name(table, index.name, "now")
     build = ddl.unique_index(table, name, key_terms(table, index), index.predicate)
     return Fix(
         f"Make the {kind_of(table, index)} {ident(index.name)} not deferrable",

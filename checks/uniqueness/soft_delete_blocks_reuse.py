@@ -238,7 +238,7 @@ def fixes(catalog: Catalog, table: Table, index: Index, tombstone: SoftDelete) -
 
 def archive(table: Table, index: Index, tombstone: SoftDelete, why: str) -> Fix:
     """Moves the deleted rows that hold a key into a table of their own."""
-    copy = ddl.copy_of(table, *(index.columns or (index.name,)), "deleted")
+    copy = ddl.free_name(table, table.name, *(index.columns or (index.name,)), "deleted")
     where = both(held(index, tombstone)) or "false"
     return Fix(
         "Move the deleted rows to an archive, so that their values are free",

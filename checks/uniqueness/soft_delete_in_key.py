@@ -22,7 +22,6 @@ from auditor.check import Ask, Clean, Confidence, Depth, Finding, Fix, Object, R
 from auditor.key_remedies import (
     both,
     dedupe,
-    free_name,
     key_terms,
     kind_of,
     nulls_not_distinct,
@@ -122,7 +121,7 @@ def fixes(catalog: Catalog, table: Table, index: Index, tombstone: SoftDelete, *
     columns = [key.column for key in index.keys if key.column != tombstone.column]
     filled = all(name is not None and not table.by_name[name].may_hold_null for name in columns)
     if catalog.server.major >= 15 and table.kind != "p" and filled and not resting:
-        made.append(nulls_not_distinct(catalog, table, index, index.predicate, cleared))
+        made.append(nulls_not_distinct(table, index, index.predicate, cleared))
     if resting:
         keys = listed([f"{ident(key.name)} of {child.sql}" for child, key in resting])
         made.append(add_beside(catalog, table, index, others, tombstone, cleared_keys=keys, duplicates=duplicates))
@@ -149,7 +148,7 @@ def add_beside(
     duplicates: bool,
 ) -> Fix:
     """A partial unique index beside the old key, which a foreign key needs."""
-    name = free_name(catalog, table, index.name, "live")
+    name = ddl.free_name(table, index.name, "live")
     where = both(index.predicate, tombstone.live)
     texts = other_keys(index, tombstone)
     cleared = dedupe(catalog, table, texts, where) if duplicates else None
